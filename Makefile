@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := $(wildcard libs/*) $(wildcard services/*) cli
+EDITABLE := $(foreach p,$(PACKAGES),-e ./$(p))
+PYTEST := $(BIN)/python -m pytest
+
+help:  ## print these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.run  ## install what the vault needs into .venv
+
+run: $(VENV)/.run  ## start the embedded vault on https://localhost:8443 with two demo tenants
+	@$(BIN)/voicefile demo
+
+check: $(VENV)/.dev  ## format, lint, types, import rules, generated code (under a minute)
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python proto/generate.py --check
+
+test: check  ## everything that must hold: check, then all tests
+	@$(PYTEST) -n auto -q
+
+format: $(VENV)/.dev  ## let ruff format and mend what it can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+proto: $(VENV)/.dev  ## generate libs/contracts from proto/
+	@$(BIN)/python proto/generate.py
+
+proto-lint:  ## lint the contracts, and compare them with the last commit (needs npm)
+	@npx --yes @bufbuild/buf@1 lint proto
+	@npx --yes @bufbuild/buf@1 breaking proto --against '.git#subdir=proto'
+
+faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
+	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults
+
+bench: $(VENV)/.dev  ## print the figures, each as a ratio against a baseline of the same run
+	@$(BIN)/python -m tests.bench
+
+lock: $(VENV)/.dev  ## renew the hash-locked dependencies from requirements/*.in
+	@cd requirements && for f in run dev; do ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes \
+	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --no-emit-options --no-header --output-file $$f.lock $$f.in || exit 1; done
+
+clean:  ## remove what setup made; recordings in var/ stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/.base: requirements/run.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.base $(wildcard libs/*/pyproject.toml services/*/pyproject.toml cli/pyproject.toml)
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation $(EDITABLE)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+.PHONY: help setup run check test format proto proto-lint faults bench lock clean

@@ -1,0 +1,1 @@
+"""Sealed bytes under a random name, behind one port."""

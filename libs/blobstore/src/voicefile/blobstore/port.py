@@ -1,0 +1,64 @@
+"""The blob store: sealed bytes under a random name, written once, read by range.
+
+BlobStoreError
+├── BlobExists     put met a name already taken
+└── BlobMissing    no blob of that name
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+BlobName = NewType("BlobName", str)
+"""32 hexadecimal digits, random, unrelated to any other id."""
+
+
+class BlobStoreError(Exception):
+    """What this port raises on purpose."""
+
+
+class BlobExists(BlobStoreError):
+    """A put named a blob that is already there; nothing was changed."""
+
+
+class BlobMissing(BlobStoreError):
+    """There is no blob of that name."""
+
+
+@dataclass(frozen=True)
+class BlobEntry:
+    """One blob in a listing."""
+
+    name: BlobName
+    sealed_bytes: int
+    stored_at_s: float
+    """Unix time of the put; for the sweeper only."""
+
+
+class BlobStore(Protocol):
+    """Keeps blobs. Nothing of a blob is visible until all of it is durable."""
+
+    async def put(self, name: BlobName, chunks: AsyncIterable[bytes]) -> int:
+        """Stores what `chunks` yields; answers its length in bytes, durable.
+
+        If `chunks` raises or the put is cancelled, no blob is left and the error goes on.
+        Raises BlobExists.
+        """
+
+    async def size(self, name: BlobName) -> int:
+        """Length in bytes. Raises BlobMissing."""
+
+    async def read(self, name: BlobName, start: int, stop: int) -> bytes:
+        """Bytes start..stop-1, fewer only where the blob ends. Raises BlobMissing."""
+
+    def stream(self, name: BlobName, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The same bytes in pieces of at most 1 MiB."""
+
+    async def delete(self, name: BlobName) -> None:
+        """Removes the blob, durably; nothing happens if it is missing."""
+
+    async def entries(self, *, after: str = "", limit: int = 1000) -> list[BlobEntry]:
+        """Blobs by name, names above `after` only."""
+
+    async def sweep_unfinished(self, older_than_s: float) -> int:
+        """Removes what puts left that never finished and are older than that; answers how many."""

@@ -1,0 +1,1 @@
+"""A process before its first request: settings, logs, problems, TLS, health."""

@@ -1,0 +1,1 @@
+"""The events services exchange, generated from proto/."""

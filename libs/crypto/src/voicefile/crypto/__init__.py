@@ -1,0 +1,1 @@
+"""The sealed format, the keys and the only door to libsodium."""

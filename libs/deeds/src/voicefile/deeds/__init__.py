@@ -1,0 +1,1 @@
+"""Every deed of everyone, numbered without a gap."""

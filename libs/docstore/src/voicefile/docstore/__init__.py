@@ -1,0 +1,1 @@
+"""Versioned documents that carry their own unpublished events, behind one port."""

@@ -1,0 +1,156 @@
+"""The document store: versioned documents, one atomic write each, unpublished events inside.
+
+Every write touches one document, so every store that can replace one document atomically can
+keep this law. A document carries the events that its last changes caused (`pending`); a relay
+publishes and then settles them. That is the outbox.
+
+    DocStoreError
+    ├── DocumentExists     insert met the same id, or a unique index the same value
+    └── VersionConflict    replace or delete met another version, or no document
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Value = object
+"""None, bool, int (64 bit), float, str, bytes, and lists and str-keyed dicts of these."""
+
+
+class DocStoreError(Exception):
+    """What this port raises on purpose."""
+
+
+class DocumentExists(DocStoreError):
+    """An insert met a document with the same id or the same value in a unique index."""
+
+
+class VersionConflict(DocStoreError):
+    """A replace or delete named a version that is not the stored one (or nothing is stored)."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """Documents findable by a value in the body.
+
+    `path` is dotted; where it crosses a list, every element counts (`recordings.id`).
+    Values are str, bytes or int; missing and None are not indexed.
+    """
+
+    name: str
+    path: str
+    unique: bool = False
+    """One value, one document, in the whole collection (all tenants)."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A kind of document, declared by the service that owns it."""
+
+    name: str
+    indexes: tuple[Index, ...] = ()
+    ephemeral: bool = False
+    """A document disappears when its last pending event is settled: standalone deeds."""
+
+
+@dataclass(frozen=True)
+class PendingEvent:
+    """A fact that is durable but not yet published."""
+
+    id: str
+    topic: str
+    key: str
+    """The bus partitions by it; a random id."""
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document as stored. `version` 0 means: not stored yet."""
+
+    id: str
+    tenant: str
+    body: Mapping[str, Value]
+    version: int = 0
+    pending: tuple[PendingEvent, ...] = field(default=())
+
+
+class DocStore(Protocol):
+    """Keeps documents. Everything that returned is durable (survives kill -9 and power loss)."""
+
+    async def insert(self, collection: Collection, document: Document) -> Document:
+        """Stores a new document; answers it with version 1. Raises DocumentExists."""
+
+    async def insert_many(self, collection: Collection, documents: Sequence[Document]) -> None:
+        """Stores new documents, each atomic by itself, in one durable commit where it can.
+
+        Raises DocumentExists after having stored those that did not collide.
+        """
+
+    async def get(self, collection: Collection, document_id: str) -> Document | None:
+        """The newest version, or None."""
+
+    async def replace(self, collection: Collection, document: Document) -> Document:
+        """Stores body and pending if `document.version` is the stored one; answers version + 1.
+
+        Events settled meanwhile stay settled or reappear; consumers are idempotent by event id.
+        Raises VersionConflict; DocumentExists if a unique index refuses.
+        """
+
+    async def delete(self, collection: Collection, document: Document) -> None:
+        """Removes the document if its version is the stored one. Raises VersionConflict."""
+
+    async def find(
+        self,
+        collection: Collection,
+        index: str,
+        value: str | bytes | int,
+        *,
+        tenant: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Document]:
+        """Documents whose indexed value equals `value`, by id, ids above `after` only."""
+
+    async def due(
+        self, collection: Collection, index: str, until: int, *, limit: int = 100
+    ) -> list[Document]:
+        """Documents whose indexed number is at most `until`, smallest first: what has expired."""
+
+    async def newest(
+        self, collection: Collection, index: str, *, tenant: str | None = None
+    ) -> Document | None:
+        """The document with the largest indexed number, or None."""
+
+    async def ranged(
+        self,
+        collection: Collection,
+        index: str,
+        start: int,
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        """Documents whose indexed number is at least `start`, smallest first: paging a series."""
+
+    async def scan(
+        self,
+        collection: Collection,
+        *,
+        tenant: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Document]:
+        """All documents by id, ids above `after` only."""
+
+    async def pending(self, limit: int = 500) -> list[tuple[Collection, Document]]:
+        """Documents with unpublished events, oldest write first."""
+
+    async def settle(self, collection: Collection, document_id: str, event_ids: set[str]) -> None:
+        """Removes published events from the document; its version stays. Missing: nothing."""
+
+    async def ready(self) -> bool:
+        """Whether a durable write would succeed now, found out by making one."""
+
+    async def close(self) -> None:
+        """Finishes what is under way and lets go of the store."""

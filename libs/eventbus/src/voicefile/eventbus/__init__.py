@@ -1,0 +1,1 @@
+"""Facts that travel between services at least once, behind one port."""

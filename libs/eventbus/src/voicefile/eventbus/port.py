@@ -1,0 +1,36 @@
+"""The event bus: facts travel between services at least once, in order per key.
+
+A service speaks on one topic, its own, and hears the ones it needs.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fact. Consumers are idempotent by `id`."""
+
+    id: str
+    topic: str
+    key: str
+    payload: bytes
+
+
+Handler = Callable[[Sequence[Event]], Awaitable[None]]
+"""Takes a batch; raising means that the whole batch comes again."""
+
+
+class EventBus(Protocol):
+    """Carries events. After `publish` returned, none of its events can be lost any more."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Returns when every event is safe: durable in a broker, or handled by every group."""
+
+    def subscribe(self, topic: str, *, group: str, handler: Handler) -> None:
+        """Before `running`: each group gets every event of the topic at least once."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Delivers while entered; leaving it finishes the handlers under way."""

@@ -1,0 +1,1 @@
+"""Who is asking: verifies principals, never issues them."""

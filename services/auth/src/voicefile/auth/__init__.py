@@ -1,0 +1,1 @@
+"""Tenants, keys, access documents, sessions and releases."""

@@ -1,0 +1,1 @@
+"""Takes voice files in and seals them while they arrive."""

@@ -1,0 +1,1 @@
+"""Opens ranges of a recording for whoever holds a release."""

@@ -1,0 +1,1 @@
+"""Web pages for customers and care; a client of the other services."""
