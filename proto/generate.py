@@ -53,7 +53,7 @@ def main() -> int:
         generate(fresh)
         stale = differing(fresh, CONTRACTS)
         if "--check" in sys.argv:
-            print(*(f"stale: {n} (run `make proto`)" for n in stale), sep="\n", end="")
+            sys.stdout.writelines(f"stale: {n} (run `make proto`)\n" for n in stale)
             return 1 if stale else 0
         shutil.copytree(fresh, CONTRACTS, dirs_exist_ok=True)
         return 0

@@ -1,0 +1,134 @@
+"""Playback's only question: auth says who may hear what, records it, and hands out the key."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from voicefile.crypto.envelope import Context, Kind, object_id
+from voicefile.crypto.primitives import SealingKeyPair, open_sealed
+from voicefile.crypto.secret import DataKey
+from voicefile.playback.errors import (
+    AuthUnavailable,
+    NotSignedIn,
+    PurposeMissing,
+    RecordingNotFound,
+    ReleaseOver,
+    ReleaseRefused,
+)
+from voicefile.playback.listener import Listener
+
+
+@dataclass(frozen=True)
+class Release:
+    """A data key handed out for one listening, recorded before it left auth."""
+
+    id: str
+    recording: str
+    tenant: str
+    lease_s: float
+    key: DataKey
+    blobs: Mapping[str, str]
+    """Blob names by role: original, telephone, peaks."""
+    true_bytes: Mapping[str, int]
+    """Length in bytes by role, without the padding."""
+    media_type: str
+
+
+class Auth:
+    """Auth's internal interface, as playback uses it."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, *, deployment: str, keys: SealingKeyPair, timeout_s: float
+    ) -> None:
+        self._client = client
+        self._deployment = deployment.encode()
+        self._keys = keys
+        self._timeout_s = timeout_s
+
+    async def hearable(self, listener: Listener, *, credential: str | None) -> dict[str, Any]:
+        """What the listener may hear. Raises NotSignedIn, RecordingNotFound, PurposeMissing."""
+        query = {"credential": credential} if credential else {}
+        answer = await self._post("hearable", listener, {"purpose": listener.purpose}, query)
+        return _refused(answer).json()  # type: ignore[no-any-return] # auth's own schema
+
+    async def release(
+        self, listener: Listener, recording_id: str, *, listening: str, request_id: str
+    ) -> Release:
+        """Takes a release. Raises NotSignedIn, RecordingNotFound, PurposeMissing, ReleaseRefused."""
+        body = {
+            "recording_id": recording_id,
+            "purpose": listener.purpose or None,
+            "instance_key": base64.b64encode(self._keys.public).decode(),
+            "listening": listening,
+            "request_id": request_id,
+        }
+        answer = _refused(await self._post("releases", listener, body)).json()
+        context = Context(
+            deployment=self._deployment,
+            tenant=answer["tenant"],
+            object_id=object_id(recording_id, "slip"),
+            kind=Kind.WRAPPED_KEY,
+            wrapping_key=answer["release_id"].encode(),
+        )
+        sealed = base64.b64decode(answer["sealed_key"], validate=True)
+        key = open_sealed(self._keys, sealed, context.encode())
+        media = answer["media"]
+        return Release(
+            id=answer["release_id"],
+            recording=recording_id,
+            tenant=answer["tenant"],
+            lease_s=float(answer["lease_s"]),
+            key=DataKey(key.expose()),
+            blobs={role: blob["name"] for role, blob in answer["blobs"].items()},
+            true_bytes={role: int(media[f"{role}_bytes"]) for role in answer["blobs"]},
+            media_type=media["media_type"],
+        )
+
+    async def renew(self, listener: Listener, release_id: str) -> float:
+        """Seconds the lease has now. Raises ReleaseOver; ReleaseRefused if auth can't say now."""
+        body = {"instance_key": base64.b64encode(self._keys.public).decode()}
+        answer = await self._post(f"releases/{release_id}/renewals", listener, body)
+        if answer.status_code in (401, 403, 404, 410):
+            raise ReleaseOver
+        return float(_refused(answer).json()["lease_s"])
+
+    async def end(self, listener: Listener, release_id: str, *, bytes_sent: int, end: str) -> None:
+        """Gives the release back; auth may have ended it already, which is as well."""
+        body = {"bytes_sent": bytes_sent, "end": end}
+        await self._post(f"releases/{release_id}/end", listener, body)
+
+    async def _post(
+        self,
+        path: str,
+        listener: Listener,
+        body: Mapping[str, Any],
+        query: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        try:
+            return await self._client.post(
+                f"/auth/internal/v1/{path}",
+                json=body,
+                params=query or {},
+                headers={"Authorization": f"Bearer {listener.bearer}"},
+                timeout=self._timeout_s,
+            )
+        except httpx.HTTPError as error:
+            raise AuthUnavailable from error
+
+
+def _refused(answer: httpx.Response) -> httpx.Response:
+    """The answer, unless auth said no; then what it means here."""
+    if answer.is_success:
+        return answer
+    meaning = {
+        400: PurposeMissing,
+        401: NotSignedIn,
+        403: RecordingNotFound,
+        404: RecordingNotFound,
+        422: PurposeMissing,
+        503: ReleaseRefused,
+    }
+    raise meaning.get(answer.status_code, AuthUnavailable)

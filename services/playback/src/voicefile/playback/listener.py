@@ -1,0 +1,27 @@
+"""Who listens: a customer with a session, or a care agent with a purpose."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from voicefile.identity.principal import Role
+
+SESSION_PREFIX = "vs_"
+"""An opaque customer session starts like this; anything else is a principal's token."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One caller of playback; the bearer goes to auth, which decides."""
+
+    role: Role
+    bearer: str = field(repr=False)
+    principal: str = ""
+    """A care agent's id; empty for a customer, whose id only auth knows."""
+    purpose: str = ""
+    device: str = field(default="", repr=False)
+
+    def listening_key(self, recording_id: str) -> str:
+        """What makes two requests one listening: this session or agent, purpose and recording."""
+        who = self.principal or self.bearer
+        parts = ("voicefile/listening", who, self.purpose, recording_id)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,159 @@
+"""Listenings: who hears which recording just now, and the leased key for it, in memory only.
+
+A listening is one session (or care agent with one purpose) and one recording, until the session
+ends or no byte was asked for `listening_idle_s`; then its outcome is recorded. The key is renewed
+while it plays. No key without a release, no audio without a key.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from voicefile.playback.ask_auth import Auth, Release
+from voicefile.playback.errors import PlaybackError, ReleaseOver, TooManyListenings
+from voicefile.playback.listener import Listener
+from voicefile.playback.settings import PlaybackSettings
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Listening:
+    """One listening on this instance. `key` is only readable while the lease lives."""
+
+    listener: Listener
+    release: Release
+    leased_until: float
+    asked_at: float
+    bytes_sent: int = 0
+    streams: int = 0
+    over: bool = False
+    renewing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+
+Ended = Callable[[Listening, str], Awaitable[None]]
+"""Records the outcome: the listening, and how it ended (idle, over, stopped)."""
+
+
+class Listenings:
+    """The listenings of this instance."""
+
+    def __init__(
+        self,
+        *,
+        auth: Auth,
+        settings: PlaybackSettings,
+        ended: Ended,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._auth = auth
+        self._settings = settings
+        self._ended = ended
+        self._now = now
+        self._open: dict[str, Listening] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
+
+    async def of(self, listener: Listener, recording_id: str, *, request_id: str) -> Listening:
+        """The listening this request belongs to, with a living lease; a new one if there is none.
+
+        Raises what `Auth.release` raises, ReleaseOver, TooManyListenings.
+        """
+        key = listener.listening_key(recording_id)
+        # Two first requests at once (a player asks for peaks and audio) are one listening.
+        async with self._opening.setdefault(key, asyncio.Lock()):
+            try:
+                found = self._open.get(key)
+                if found and not found.over:
+                    return await self._alive(found)
+                return await self._begin(key, listener, recording_id, request_id=request_id)
+            finally:
+                if key not in self._open:
+                    self._opening.pop(key, None)
+
+    async def _begin(
+        self, key: str, listener: Listener, recording_id: str, *, request_id: str
+    ) -> Listening:
+        if len(self._open) >= self._settings.listenings_max:
+            raise TooManyListenings
+        release = await self._auth.release(
+            listener, recording_id, listening=key, request_id=request_id
+        )
+        now = self._now()
+        begun = Listening(listener, release, leased_until=now + release.lease_s, asked_at=now)
+        self._open[key] = begun
+        return begun
+
+    async def _alive(self, listening: Listening) -> Listening:
+        listening.asked_at = self._now()
+        if listening.leased_until - self._now() <= self._settings.renew_before_s:
+            await self._renew(listening)
+        return listening
+
+    async def _renew(self, listening: Listening) -> None:
+        async with listening.renewing:
+            if listening.leased_until - self._now() > self._settings.renew_before_s:
+                return  # somebody renewed it while we waited
+            asked = self._now()
+            try:
+                lease_s = await self._auth.renew(listening.listener, listening.release.id)
+            except ReleaseOver:
+                listening.over = True
+                raise
+            # Counted from before the question: a slow answer must not stretch the lease.
+            listening.leased_until = asked + lease_s
+
+    @asynccontextmanager
+    async def playing(self, listening: Listening) -> AsyncIterator[None]:
+        """While entered, the lease is renewed and the listening can't fall idle."""
+        listening.streams += 1
+        try:
+            yield
+        finally:
+            listening.streams -= 1
+            listening.asked_at = self._now()
+
+    def usable(self, listening: Listening) -> bool:
+        """Whether its key may still open bytes now."""
+        return not listening.over and self._now() < listening.leased_until
+
+    async def keep(self) -> None:
+        """Renews what plays and ends what is over or idle, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.housekeeping_s)
+            await self.look_after()
+
+    async def look_after(self) -> None:
+        """One round of `keep`."""
+        for key, listening in list(self._open.items()):
+            try:
+                await self._look_after(key, listening)
+            except PlaybackError as error:
+                # Auth away or refusing: the lease simply runs out, and the next round tries again.
+                log.warning("lease_not_renewed", error=type(error).__name__)
+
+    async def _look_after(self, key: str, listening: Listening) -> None:
+        idle_s = self._now() - listening.asked_at
+        if listening.streams and not listening.over:
+            if listening.leased_until - self._now() <= self._settings.renew_before_s:
+                await self._renew(listening)
+        elif listening.over or idle_s > self._settings.listening_idle_s:
+            await self._end(key, listening, "over" if listening.over else "idle")
+
+    async def end_all(self) -> None:
+        """Before the process stops: every listening gets its outcome."""
+        for key, listening in list(self._open.items()):
+            await self._end(key, listening, "stopped")
+
+    async def _end(self, key: str, listening: Listening, end: str) -> None:
+        # The outcome first: a listening forgotten without one would leave a release unexplained.
+        await self._ended(listening, end)
+        listening.over = True
+        self._open.pop(key, None)
+        self._opening.pop(key, None)
+        await self._auth.end(
+            listening.listener, listening.release.id, bytes_sent=listening.bytes_sent, end=end
+        )
