@@ -1,8 +1,9 @@
 """The blob store: sealed bytes under a random name, written once, read by range.
 
 BlobStoreError
-├── BlobExists     put met a name already taken
-└── BlobMissing    no blob of that name
+├── BlobExists        put met a name already taken
+├── BlobMissing       no blob of that name
+└── BlobNameRefused   not a name this vault gives: never looked up
 """
 
 from collections.abc import AsyncIterable, AsyncIterator
@@ -25,6 +26,10 @@ class BlobMissing(BlobStoreError):
     """There is no blob of that name."""
 
 
+class BlobNameRefused(BlobStoreError):
+    """The text is not 32 hexadecimal digits, so no store was asked for it."""
+
+
 @dataclass(frozen=True)
 class BlobEntry:
     """One blob in a listing."""
@@ -36,7 +41,10 @@ class BlobEntry:
 
 
 class BlobStore(Protocol):
-    """Keeps blobs. Nothing of a blob is visible until all of it is durable."""
+    """Keeps blobs. Nothing of a blob is visible until all of it is stored.
+
+    Every method that takes a name raises BlobNameRefused before it touches anything.
+    """
 
     async def put(self, name: BlobName, chunks: AsyncIterable[bytes]) -> int:
         """Stores what `chunks` yields; answers its length in bytes, durable.
