@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from voicefile.crypto.keyring import KeyNamespace
 from voicefile.docstore.port import Collection, Index
 
 
@@ -42,28 +43,30 @@ class RecordingState(StrEnum):
     ERASED = "erased"
 
 
-class Slip(Struct, frozen=True):
+class Slip(Struct, frozen=True, omit_defaults=True):
     """A key wrapped under one epoch of its tenant (VFE1 kind 2)."""
 
     epoch: str
     sealed: bytes
 
 
-class Blob(Struct, frozen=True):
+class Blob(Struct, frozen=True, omit_defaults=True):
     """Where a sealed object of a recording lies."""
 
     name: str
     sealed_bytes: int
 
 
-class SealedAnswer(Struct, frozen=True):
+class SealedAnswer(Struct, frozen=True, omit_defaults=True):
     """The answer to an upload, openable only with the partner's Idempotency-Key."""
 
     sealed: bytes
     expires_at_s: int
+    identity: str = ""
+    """Which version of the tenant's identity key takes part in opening it."""
 
 
-class Recording(Struct, frozen=True):
+class Recording(Struct, frozen=True, omit_defaults=True):
     """One recording as its access document holds it; personal detail only inside `details`."""
 
     id: str
@@ -91,7 +94,7 @@ class Recording(Struct, frozen=True):
     answer: SealedAnswer | None = None
 
 
-class RecordingDetails(Struct, frozen=True):
+class RecordingDetails(Struct, frozen=True, omit_defaults=True):
     """What is personal or telling about one recording; sealed under its data key."""
 
     contract_reference: str
@@ -113,7 +116,7 @@ class RecordingDetails(Struct, frozen=True):
     receipt: str
 
 
-class Question(Struct, frozen=True):
+class Question(Struct, frozen=True, omit_defaults=True):
     """One more thing to know, as digits; only its keyed hash is kept."""
 
     kind: str
@@ -123,7 +126,7 @@ class Question(Struct, frozen=True):
     """Which version of the tenant's identity key peppered the verifier."""
 
 
-class Subject(Struct, frozen=True):
+class Subject(Struct, frozen=True, omit_defaults=True):
     """The customer: fields sealed under a key of their own, found by blind-index tokens."""
 
     id: str
@@ -132,7 +135,7 @@ class Subject(Struct, frozen=True):
     """By field name: VFE1 kind 3 under the subject key."""
 
 
-class Access(Struct, frozen=True):
+class Access(Struct, frozen=True, omit_defaults=True):
     """The access document. Its id is the credential id."""
 
     partner: str
@@ -162,7 +165,118 @@ ACCESS = Collection(
         Index("recording", "recordings.id", unique=True),
         Index("token", "tokens"),
         Index("blob", "blob_names", unique=True),
+        Index("epoch", "epochs"),
+        Index("answer", "answer_expires_at_s"),
     ),
 )
+"""Document id: the credential id. Beside the fields of Access stand three that only indexes need
+and nothing is decided by: `blob_names`, `epochs` (those that wrap something here) and
+`answer_expires_at_s` (the next answer to go, or None)."""
+
 DIRECTORY = Collection("directory", indexes=(Index("claimed_on", "claimed_at_s"),))
-"""Document id: the access ID's locator. Body: {tenant, credential, claimed_at_s}."""
+"""Document id: the access ID's locator. Body: {tenant, credential, claimed_at_s}; the time goes
+when the sweep has seen the credential, so that it looks at each claim once."""
+
+
+class PolicyRules(Struct, frozen=True, omit_defaults=True):
+    """What one scope rules; what it leaves out it inherits. It can only narrow its parent's."""
+
+    recording_allowed: bool = True
+    retention_days: dict[str, int] | None = None
+    """By retention class."""
+    default_retention_class: str | None = None
+    pin_digits: int | None = None
+    question_kinds: tuple[str, ...] | None = None
+    sealed_pin_only: bool = False
+
+
+class Department(Struct, frozen=True, omit_defaults=True):
+    """A department and its projects."""
+
+    rules: PolicyRules = PolicyRules()
+    projects: dict[str, PolicyRules] = {}
+
+
+class Tenant(Struct, frozen=True, omit_defaults=True):
+    """A tenant: its name, its rules, its scopes and its wrapped keys, changed in one write."""
+
+    name: str
+    login_domain: str
+    """Ends the usernames of its staff, so that two tenants never compete for one."""
+    open: bool
+    keys: KeyNamespace
+    reseller: str = ""
+    rules: PolicyRules = PolicyRules()
+    departments: dict[str, Department] = {}
+    letter_shop_key: bytes = b""
+    """X25519 public key that sealed PINs go to; empty if there is no letter shop."""
+    demo: bool = False
+    """Only a demo tenant's partners may sign in with a shared secret."""
+    version: int = 1
+    """Grows with each change that others are told; it is the policy version of a recording."""
+    mac: bytes = b""
+
+
+class Reseller(Struct, frozen=True, omit_defaults=True):
+    """Who brought a tenant to the platform; its rules bind all its tenants."""
+
+    name: str
+    rules: PolicyRules = PolicyRules()
+    mac: bytes = b""
+
+
+class Principal(Struct, frozen=True, omit_defaults=True):
+    """Somebody who may sign in: a partner's CRM, a care agent, an admin, an auditor, an operator."""
+
+    role: str
+    department: str = ""
+    project: str = ""
+    active: bool = True
+    name: bytes = b""
+    """VFE1 kind 3 under the tenant's staff key: a person's name, for the tenant's admin."""
+    secret_salt: bytes = b""
+    secret_verifier: bytes = b""
+    """Staff: argon2id over the peppered password. Demo partner: HMAC of its random secret."""
+    pepper: str = ""
+    jwk: dict[str, str] | None = None
+    """A partner's public key for private_key_jwt."""
+    totp: bytes = b""
+    """The second factor's secret, VFE1 kind 3 under the tenant's staff key."""
+    totp_step: int = 0
+    """The last time step that was used; none is taken twice."""
+    mac: bytes = b""
+
+
+class Deployment(Struct, frozen=True, omit_defaults=True):
+    """What the whole deployment shares: written once, at the first start."""
+
+    deployment: str
+    root_version: str
+    """The lasting root version that identity, receipt, directory and token keys hang on."""
+    keys: KeyNamespace
+    """The platform's own namespace: operators are its principals."""
+    directory: bytes
+    """The directory key, wrapped."""
+    tokens: bytes
+    """The seed of the token signing key, wrapped."""
+    mac: bytes = b""
+
+
+TENANTS = Collection("tenants", indexes=(Index("reseller", "reseller"),))
+RESELLERS = Collection("resellers")
+PRINCIPALS = Collection("principals", indexes=(Index("login", "login", unique=True),))
+"""Document id: the principal id. Beside the fields of Principal stands `login`, the keyed hash of
+a username, which finds the document and decides nothing."""
+DEPLOYMENT = Collection("deployment")
+ASSERTIONS = Collection("assertions", indexes=(Index("expires", "expires_at_s"),))
+"""Client assertions that were used. Document id: hash of client and jti."""
+
+COLLECTIONS = (
+    ACCESS,
+    DIRECTORY,
+    TENANTS,
+    RESELLERS,
+    PRINCIPALS,
+    DEPLOYMENT,
+    ASSERTIONS,
+)

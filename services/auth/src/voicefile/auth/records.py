@@ -1,0 +1,163 @@
+"""Records: one tenant's documents that are believed only after their MAC was checked.
+
+Nothing in auth reads a tenant, a principal or an access document in any other way, so there is
+no path on which a forged one is used.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from voicefile.auth.seal_record import Place, check_record, identity_version, seal_record
+from voicefile.auth.store import ACCESS, PRINCIPALS, TENANTS, Access, Principal, Tenant
+from voicefile.crypto.keyring import IdentityKey
+from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent, Value
+from voicefile.docstore.tenant import TenantCollection
+
+T = TypeVar("T", Access, Principal, Tenant)
+PAGE_DOCUMENTS = 100
+
+
+class Identities(Protocol):
+    """Who knows the identity keys: custody."""
+
+    async def identity(self, tenant: str, version: str | None = None) -> IdentityKey:
+        """The tenant's identity key, current or of one version. Raises UnknownKey."""
+
+
+@dataclass(frozen=True)
+class Stored(Generic[T]):
+    """A checked record and the document it stood in."""
+
+    record: T
+    document: Document
+
+    @property
+    def id(self) -> str:
+        return self.document.id
+
+    @property
+    def tenant(self) -> str:
+        return self.document.tenant
+
+
+class Records(Generic[T]):
+    """Documents of one kind, of all tenants; `of` gives the part of one."""
+
+    def __init__(
+        self,
+        store: DocStore,
+        *,
+        collection: Collection,
+        kind: type[T],
+        identities: Identities,
+        beside: Callable[[T], Mapping[str, Value]],
+    ) -> None:
+        self._store = store
+        self._collection = collection
+        self._kind = kind
+        self._identities = identities
+        self._beside = beside
+
+    def of(self, tenant: str) -> "TenantRecords[T]":
+        """The records of one tenant: a foreign one is None, the same as a missing one."""
+        documents = TenantCollection(self._store, self._collection, tenant)
+        return TenantRecords(self, documents=documents, tenant=tenant)
+
+    async def believe(self, document: Document) -> Stored[T]:
+        """The document's record, once its MAC is checked. Raises Tampered."""
+        record = msgspec.convert(document.body, self._kind)
+        identity = await self._identities.identity(document.tenant, identity_version(record))
+        place = Place(self._collection.name, document.tenant, document.id)
+        check_record(record, place=place, identity=identity)
+        return Stored(record, document)
+
+    async def body_of(self, record: T, *, tenant: str, document_id: str) -> Mapping[str, Value]:
+        """The record under the current identity key, as a document holds it."""
+        identity = await self._identities.identity(tenant)
+        place = Place(self._collection.name, tenant, document_id)
+        sealed = seal_record(record, place=place, identity=identity)
+        # MessagePack and back: plain dicts and lists, bytes left alone, as every store keeps them.
+        body: dict[str, Value] = msgspec.msgpack.decode(msgspec.msgpack.encode(sealed))
+        return body | dict(self._beside(record))
+
+
+class TenantRecords(Generic[T]):
+    """One tenant's records of one kind."""
+
+    def __init__(self, records: Records[T], *, documents: TenantCollection, tenant: str) -> None:
+        self._records = records
+        self._documents = documents
+        self._tenant = tenant
+
+    async def get(self, document_id: str) -> Stored[T] | None:
+        """The newest version, checked. Raises Tampered."""
+        document = await self._documents.get(document_id)
+        return None if document is None else await self._records.believe(document)
+
+    async def find(
+        self, index: str, value: str | bytes | int, *, after: str = "", limit: int = PAGE_DOCUMENTS
+    ) -> list[Stored[T]]:
+        """Records by an indexed value, in order of their ids, each checked."""
+        documents = await self._documents.find(index, value, after=after, limit=limit)
+        return [await self._records.believe(document) for document in documents]
+
+    async def find_one(self, index: str, value: str | bytes | int) -> Stored[T] | None:
+        """The record that a unique index names, or None."""
+        found = await self.find(index, value, limit=1)
+        return found[0] if found else None
+
+    async def all(self) -> AsyncIterator[Stored[T]]:
+        """Every record, page by page."""
+        after = ""
+        while page := await self._documents.scan(after=after, limit=PAGE_DOCUMENTS):
+            for document in page:
+                yield await self._records.believe(document)
+            after = page[-1].id
+
+    async def insert(
+        self, document_id: str, record: T, *, pending: Sequence[PendingEvent] = ()
+    ) -> Stored[T]:
+        """Stores a new record with its events, in one write. Raises DocumentExists."""
+        body = await self._records.body_of(record, tenant=self._tenant, document_id=document_id)
+        document = Document(document_id, self._tenant, body, pending=tuple(pending))
+        return Stored(record, await self._documents.insert(document))
+
+    async def replace(
+        self, stored: Stored[T], record: T, *, pending: Sequence[PendingEvent] = ()
+    ) -> Stored[T]:
+        """Stores the changed record; new events join those that still wait. Raises VersionConflict."""
+        body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
+        waiting = (*stored.document.pending, *pending)
+        document = replace(stored.document, body=body, pending=waiting)
+        return Stored(record, await self._documents.replace(document))
+
+    async def delete(self, stored: Stored[T]) -> None:
+        """Removes the record. Raises VersionConflict."""
+        await self._documents.delete(stored.document)
+
+
+def access_documents(store: DocStore, identities: Identities) -> Records[Access]:
+    """The access documents, with what their indexes need beside them."""
+    return Records(
+        store, collection=ACCESS, kind=Access, identities=identities, beside=_beside_access
+    )
+
+
+def tenants(store: DocStore, identities: Identities) -> Records[Tenant]:
+    """The tenants' own records; a tenant's document id is its tenant id."""
+    return Records(
+        store, collection=TENANTS, kind=Tenant, identities=identities, beside=lambda _: {}
+    )
+
+
+def _beside_access(access: Access) -> dict[str, Value]:
+    slips = [access.subject.key, *(recording.slip for recording in access.recordings)]
+    expiries = [found.answer.expires_at_s for found in access.recordings if found.answer]
+    return {
+        "blob_names": [blob.name for found in access.recordings for blob in found.blobs.values()],
+        "epochs": sorted({slip.epoch for slip in slips if slip.epoch}),
+        "answer_expires_at_s": min(expiries, default=None),
+    }
