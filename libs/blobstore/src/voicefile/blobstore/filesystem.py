@@ -46,6 +46,7 @@ class FilesystemBlobStore:
         self._blobs = root / "blobs"
         self._now_s = now_s
         self._under_way: set[Path] = set()
+        self._directories = _DurableDirectories(root)
         # Their threads start with the first piece of work, not here.
         self._writers = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="blob-write")
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="blob-read")
@@ -53,7 +54,7 @@ class FilesystemBlobStore:
     async def put(self, name: BlobName, chunks: AsyncIterable[bytes]) -> int:
         target = self._path(name)
         aside = self._unfinished / f"{name}.{secrets.token_hex(8)}"
-        writing = _Writing(aside, target)
+        writing = _Writing(aside, target, self._directories)
         self._under_way.add(aside)
         try:
             await _settled(self._writers, writing.begin)
@@ -150,9 +151,10 @@ class FilesystemBlobStore:
 class _Writing:
     """One put: a file aside that becomes a blob, or nothing. Runs in a thread of the writers."""
 
-    def __init__(self, aside: Path, target: Path) -> None:
+    def __init__(self, aside: Path, target: Path, directories: "_DurableDirectories") -> None:
         self._aside = aside
         self._target = target
+        self._directories = directories
         self._descriptor = -1
         self._named = False
         self.sealed_bytes = 0
@@ -160,7 +162,7 @@ class _Writing:
     def begin(self) -> None:
         if self._target.exists():
             raise BlobExists
-        _make_durable_directory(self._aside.parent)
+        self._directories.ensure(self._aside.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self._aside, flags, 0o600)
 
@@ -176,7 +178,7 @@ class _Writing:
         # and if it fails `discard` removes the file.
         os.fsync(self._descriptor)
         self._close()
-        _make_durable_directory(self._target.parent)
+        self._directories.ensure(self._target.parent)
         try:
             os.link(self._aside, self._target)
         except FileExistsError as taken:
@@ -196,6 +198,28 @@ class _Writing:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+class _DurableDirectories:
+    """Directories known to survive a crash.
+
+    Being there is not enough: another put may have made one and not yet brought it to the disk.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: set[Path] = set()
+
+    def ensure(self, directory: Path) -> None:
+        if directory in self._known:
+            return
+        if directory == self._root:
+            _make_root(directory)
+        else:
+            self.ensure(directory.parent)
+            directory.mkdir(mode=0o700, exist_ok=True)
+            _sync_directory(directory.parent)
+        self._known.add(directory)
 
 
 async def _settled(
@@ -269,10 +293,8 @@ def _unlink_durably(path: Path) -> None:
     _sync_directory(path.parent)
 
 
-def _make_durable_directory(directory: Path) -> None:
-    if directory.is_dir():
-        return
-    for missing in reversed([d for d in (directory, *directory.parents) if not d.exists()]):
+def _make_root(root: Path) -> None:
+    for missing in reversed([d for d in (root, *root.parents) if not d.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
         _sync_directory(missing.parent)
 

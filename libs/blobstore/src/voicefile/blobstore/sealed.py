@@ -33,8 +33,8 @@ class SealedBlob:
         header = await blobs.read(name, 0, HEADER)
         opener = Opener(key, context, header, sealed_bytes)
         # Last chunk first: until it opens, the length of the recording is only a claim.
-        start, stop = opener.span(opener.chunks - 1)
-        last = opener.open(opener.chunks - 1, await blobs.read(name, start, stop))
+        start, stop = opener.span(opener.last)
+        last = opener.open(opener.last, await blobs.read(name, start, stop))
         return cls(blobs, name, opener, last)
 
     @property
@@ -67,14 +67,14 @@ class SealedBlob:
 
     async def _run(self, first: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
         """Opens chunks first..end-1, fetched together; the last one is open already."""
-        closing = self._opener.chunks - 1
+        closing = self._opener.last
         fetched_end = min(end, closing)
         if first < fetched_end:
             start, stop = self._opener.span(first)[0], self._opener.span(fetched_end - 1)[1]
             sealed = memoryview(await self._blobs.read(self._name, start, stop))
             for index in range(first, fetched_end):
                 begin, finish = self._opener.span(index)
-                plain = self._opener.open(index, bytes(sealed[begin - start : finish - start]))
+                plain = self._opener.open(index, sealed[begin - start : finish - start])
                 self._opened_bytes += len(plain)
                 yield index, plain
         if end > closing:
