@@ -2,6 +2,11 @@
 
 CryptoError
 ├── Malformed         what was handed over can't be: an id, a length, a key of the wrong size
+├── KeyringError      a rule of a key namespace would be broken
+│   ├── EpochInUse    destroying that root version would take keys that are still needed
+│   ├── EpochGone     the epoch's keys were destroyed: what they wrapped is erased
+│   ├── UnknownKey    the namespace has no key of that id
+│   └── WrongRoot     an epoch under a lasting root version, or the other way round
 ├── OutOfOrder        a sealer or opener was used against the order that makes it safe
 └── Tampered          does not open or verify; nobody can tell forgery from a wrong key
     └── WrongContext  opens, but was made for another tenant, object or purpose
@@ -33,6 +38,26 @@ class CryptoError(Exception):
 
 class Malformed(CryptoError):
     """The caller's own value can't be: a mistake of ours, not a sign of an attack."""
+
+
+class KeyringError(CryptoError):
+    """A rule of a key namespace would be broken."""
+
+
+class EpochInUse(KeyringError):
+    """Destroying that root version would take keys that are still needed."""
+
+
+class EpochGone(KeyringError):
+    """The epoch's keys were destroyed: what they wrapped is erased."""
+
+
+class UnknownKey(KeyringError):
+    """The namespace has no key of that id."""
+
+
+class WrongRoot(KeyringError):
+    """An epoch under a lasting root version, or a lasting key under an epoch's."""
 
 
 class OutOfOrder(CryptoError):
