@@ -162,7 +162,11 @@ class KeyNamespace:
 
     def lasting_roots(self) -> set[str]:
         """The root versions that must never be destroyed while the tenant lives."""
-        return {v.wrapped.root_version for v in (*self.identity_versions, *self.receipt_versions)}
+        wrapped = [
+            *(version.wrapped for version in self.identity_versions),
+            *(version.wrapped for version in self.receipt_versions),
+        ]
+        return {key.root_version for key in wrapped}
 
 
 class IdentityKey(Secret):
@@ -380,9 +384,13 @@ def _require_lasting(namespace: KeyNamespace, root_version: str) -> None:
 
 
 def _without_epochs_of(root_version: str, namespace: KeyNamespace) -> KeyNamespace:
+    def destroyed(epoch: Epoch) -> Epoch:
+        return replace(
+            epoch, state=EpochState.DESTROYED, wrapped_key=b"", wrapped_sealing_secret=b""
+        )
+
     doomed = namespace.epochs_under(root_version)
-    gone = {"state": EpochState.DESTROYED, "wrapped_key": b"", "wrapped_sealing_secret": b""}
-    epochs = tuple(replace(e, **gone) if e in doomed else e for e in namespace.epochs)
+    epochs = tuple(destroyed(e) if e in doomed else e for e in namespace.epochs)
     return replace(namespace, epochs=epochs)
 
 
