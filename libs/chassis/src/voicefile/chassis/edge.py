@@ -1,0 +1,129 @@
+"""The edge of an app: request id, security headers, the last answer, and one log line each.
+
+One pure ASGI layer, because each layer costs every chunk of every recording.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voicefile.chassis.problems import INTERNAL, problem_response
+from voicefile.chassis.stack import where_it_broke
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID_HEADER: Final = b"voicefile-request-id"
+CLIENT_GONE: Final = 499
+"""Logged, never sent: the client left before the answer was whole."""
+
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"x-frame-options", b"DENY"),
+)
+_UNLESS_SET: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_ALWAYS_NAMES: Final = frozenset(name for name, _ in _ALWAYS)
+
+
+class ResponseCutShort(Exception):
+    """An answer broke off after its head; the reason is in the log, not in here.
+
+    The server must drop the connection, so that the client sees a cut stream.
+    """
+
+
+class Edge:
+    """Pure ASGI: wraps a whole app, touches no chunk of a body."""
+
+    def __init__(self, app: ASGIApp, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._monotonic = monotonic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = self._monotonic()
+        # Always a fresh one: a client's own would be an input value in the logs.
+        request_id = secrets.token_hex(16)
+        scope.setdefault("state", {})["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        with structlog.contextvars.bound_contextvars(request=request_id):
+            try:
+                await _guarded(self._app, scope, receive, answer)
+            finally:
+                log.info(
+                    "request",
+                    method=_method(scope),
+                    route=route_template(scope),
+                    status=answer.status,
+                    duration_ms=round((self._monotonic() - started_s) * 1000),
+                )
+
+
+async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    try:
+        await app(scope, receive, answer)
+    except (ClientDisconnect, ConnectionError):
+        answer.status = CLIENT_GONE
+    except Exception as error:  # noqa: BLE001 the last edge: whatever it is, a client gets no more than an id
+        error_id = secrets.token_hex(8)
+        log.error("request_failed", error=error_id, **where_it_broke(error))  # noqa: TRY400 a traceback would quote values
+        if answer.status:
+            answer.status = INTERNAL.status
+            raise ResponseCutShort from None
+        response = problem_response(INTERNAL, extensions={"error_id": error_id})
+        await response(scope, receive, answer)
+
+
+class _Answer:
+    """The `send` of one request; puts the headers on the head and lets the body pass."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id.encode()
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._headers(list(message.get("headers", [])))
+        await self._send(message)
+
+    def _headers(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        kept = [header for header in given if header[0].lower() not in _ALWAYS_NAMES]
+        names = {name.lower() for name, _ in kept}
+        return [
+            *kept,
+            *_ALWAYS,
+            *(header for header in _UNLESS_SET if header[0] not in names),
+            (REQUEST_ID_HEADER, self._request_id),
+        ]
+
+
+def route_template(scope: Scope) -> str:
+    """The template of the route that took the request; never the path, which holds ids."""
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    path = getattr(context, "path_format", None) or getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else "none"
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _method(scope: Scope) -> str:
+    # A method is the client's own word, too.
+    return scope["method"] if scope["method"] in _METHODS else "other"

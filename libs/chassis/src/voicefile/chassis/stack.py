@@ -1,0 +1,44 @@
+"""Where an exception came from, without what it says: messages and locals quote values."""
+
+import traceback
+from typing import Final
+
+FRAMES_MAX: Final = 8
+CHAIN_MAX: Final = 4
+
+
+def where_it_broke(error: BaseException) -> dict[str, str]:
+    """Log fields: the types of the exception and its causes, and the innermost frames."""
+    return {"error_type": " < ".join(_types(error)), "frames": " < ".join(_frames(error))}
+
+
+def _types(error: BaseException) -> list[str]:
+    found: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(found) < CHAIN_MAX:
+        found.append(_type(current))
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)
+    return found
+
+
+def _type(error: BaseException) -> str:
+    name = type(error).__qualname__
+    if isinstance(error, BaseExceptionGroup):
+        return f"{name}({', '.join(_type(inner) for inner in error.exceptions[:CHAIN_MAX])})"
+    return name
+
+
+def _frames(error: BaseException) -> list[str]:
+    innermost = error
+    while isinstance(innermost, BaseExceptionGroup):
+        innermost = innermost.exceptions[0]
+    frames = [
+        f"{_module(frame.f_code.co_filename)}:{line}"
+        for frame, line in traceback.walk_tb(innermost.__traceback__)
+    ]
+    return frames[: -FRAMES_MAX - 1 : -1]
+
+
+def _module(filename: str) -> str:
+    return "/".join(filename.rsplit("/", 3)[-2:])
