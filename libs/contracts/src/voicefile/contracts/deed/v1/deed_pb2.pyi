@@ -75,6 +75,7 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_RECORDING_ERASED: _ClassVar[Action]
     ACTION_INTEGRITY_FAILED: _ClassVar[Action]
     ACTION_RECORDING_JOINED: _ClassVar[Action]
+    ACTION_QUESTION_ASKED: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -133,6 +134,7 @@ ACTION_RECORDING_HELD: Action
 ACTION_RECORDING_ERASED: Action
 ACTION_INTEGRITY_FAILED: Action
 ACTION_RECORDING_JOINED: Action
+ACTION_QUESTION_ASKED: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
