@@ -4,9 +4,18 @@ Every write touches one document, so every store that can replace one document a
 keep this law. A document carries the events that its last changes caused (`pending`); a relay
 publishes and then settles them. That is the outbox.
 
+An event leaves the store by `settle` alone: `replace` keeps those its caller forgot, and what
+a deleted document still carried stays until it is published.
+
     DocStoreError
     ├── DocumentExists     insert met the same id, or a unique index the same value
-    └── VersionConflict    replace or delete met another version, or no document
+    ├── VersionConflict    replace or delete met another version, or no document
+    ├── ForeignTenant      a tenant's view was handed another tenant's document
+    ├── StoreIsNewer       newer code has written this store; ours would misread it
+    └── StoreBroken        the disk refused; nothing is written any more until a new start
+
+Whatever a write raises but StoreBroken says: nothing was stored. After StoreBroken the fate of
+the write is open until the store is opened again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +36,18 @@ class DocumentExists(DocStoreError):
 
 class VersionConflict(DocStoreError):
     """A replace or delete named a version that is not the stored one (or nothing is stored)."""
+
+
+class ForeignTenant(DocStoreError):
+    """A tenant's view was handed a document of another tenant."""
+
+
+class StoreIsNewer(DocStoreError):
+    """Newer code has written this store; to go on would misread or harm it."""
+
+
+class StoreBroken(DocStoreError):
+    """The disk refused a write, so no later write can be trusted: the instance has to end."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +115,15 @@ class DocStore(Protocol):
         """Stores body and pending if `document.version` is the stored one; answers version + 1.
 
         Events settled meanwhile stay settled or reappear; consumers are idempotent by event id.
+        Stored events that `document.pending` leaves out stay, in front. Tenants never change.
         Raises VersionConflict; DocumentExists if a unique index refuses.
         """
 
     async def delete(self, collection: Collection, document: Document) -> None:
-        """Removes the document if its version is the stored one. Raises VersionConflict."""
+        """Removes the document if version and tenant are the stored ones. Raises VersionConflict.
+
+        Events it still carried are published all the same.
+        """
 
     async def find(
         self,
@@ -113,7 +138,13 @@ class DocStore(Protocol):
         """Documents whose indexed value equals `value`, by id, ids above `after` only."""
 
     async def due(
-        self, collection: Collection, index: str, until: int, *, limit: int = 100
+        self,
+        collection: Collection,
+        index: str,
+        until: int,
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
     ) -> list[Document]:
         """Documents whose indexed number is at most `until`, smallest first: what has expired."""
 
@@ -144,7 +175,7 @@ class DocStore(Protocol):
         """All documents by id, ids above `after` only."""
 
     async def pending(self, limit: int = 500) -> list[tuple[Collection, Document]]:
-        """Documents with unpublished events, oldest write first."""
+        """Documents with unpublished events, the one that has waited longest first."""
 
     async def settle(self, collection: Collection, document_id: str, event_ids: set[str]) -> None:
         """Removes published events from the document; its version stays. Missing: nothing."""

@@ -1,0 +1,294 @@
+"""One collection as SQLite tables: every statement that touches a row of it stands here.
+
+Documents lie in a table with a row number, so that large bodies are appended and only the short
+id index is written at random places. Each declared index has entries of its own, ordered twice:
+by (tenant, value, id) for one tenant's queries and by (value, id) for everybody's; so no query
+ever passes by what it does not answer.
+"""
+
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import msgpack
+
+from voicefile.docstore.indexing import INT_MAX, Indexed, indexed_values
+from voicefile.docstore.pending import joined, without
+from voicefile.docstore.port import (
+    Collection,
+    Document,
+    DocumentExists,
+    Index,
+    PendingEvent,
+    VersionConflict,
+)
+
+LEFTOVERS = Collection("leftovers", ephemeral=True)
+"""Keeps the unpublished events of deleted documents until they are settled."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_encode_body = msgpack.Encoder().encode
+_decode_body = msgpack.Decoder(dict[str, Any]).decode
+_decode_pending = msgpack.Decoder(list[tuple[str, str, str, bytes]]).decode
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document ready to be written: whatever can be wrong with its values was found before."""
+
+    document: Document
+    body: bytes
+    values: Mapping[str, frozenset[Indexed]]
+
+
+class Table:
+    """The rows of one collection. Methods that write run inside the writer's transaction.
+
+    Each checks before its first write, so a refusal leaves nothing half done.
+    """
+
+    def __init__(self, collection: Collection, leftovers: "Table | None" = None) -> None:
+        for name in (collection.name, *(index.name for index in collection.indexes)):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} does not name a table")
+        self.collection = collection
+        self.indexes = {index.name: index for index in collection.indexes}
+        self._leftovers = leftovers
+
+    def documents(self) -> str:
+        return f'"{self.collection.name}/documents"'
+
+    def entries(self, index: str) -> str:
+        if index not in self.indexes:
+            raise ValueError(f"{self.collection.name} declares no index {index!r}")
+        return f'"{self.collection.name}/by/{index}"'
+
+    def prepare(self, document: Document) -> Prepared:
+        """Encodes on the caller's thread; a value that cannot be stored is the caller's error."""
+        body = _encode_body(document.body)
+        # Indexes see what a later reader will see: the decoded form, not enums or tuples.
+        decoded = _decode_body(body) if self.indexes else {}
+        for text in (document.id, document.tenant):
+            text.encode()
+        return Prepared(document, body, self._values(decoded))
+
+    def insert(self, db: sqlite3.Connection, row: Prepared) -> Document:
+        self._refuse_duplicates(db, row)
+        document = row.document
+        done = db.execute(
+            self._sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING"),
+            (document.id, document.tenant, row.body, _packed(document.pending)),
+        )
+        if done.rowcount == 0:
+            raise DocumentExists(f"{self.collection.name} {document.id}")
+        for name, values in row.values.items():
+            self._add_entries(db, name, document, values)
+        self._note_pending(db, document)
+        return replace(document, version=1)
+
+    def insert_many(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> None:
+        refused = []
+        for row in rows:
+            try:
+                self.insert(db, row)
+            except DocumentExists as error:
+                refused.append(str(error))
+        if refused:
+            raise DocumentExists(", ".join(refused[:10]))
+
+    def replace(self, db: sqlite3.Connection, row: Prepared) -> Document:
+        document = row.document
+        stored = self._stored(db, document)
+        self._refuse_duplicates(db, row)
+        pending = joined(stored.pending, document.pending)
+        new = replace(document, version=stored.version + 1, pending=pending)
+        db.execute(
+            self._sql("UPDATE DOCUMENTS SET version = ?, body = ?, pending = ? WHERE id = ?"),
+            (new.version, row.body, _packed(pending), new.id),
+        )
+        before = self._values(stored.body)
+        for name, values in row.values.items():
+            self._drop_entries(db, name, document, before[name] - values)
+            self._add_entries(db, name, document, values - before[name])
+        self._note_pending(db, new)
+        return new
+
+    def delete(self, db: sqlite3.Connection, document: Document) -> None:
+        stored = self._stored(db, document)
+        self._remove(db, stored)
+        if stored.pending and self._leftovers is not None:
+            left = Document(secrets.token_hex(16), stored.tenant, {}, pending=stored.pending)
+            self._leftovers.insert(db, self._leftovers.prepare(left))
+
+    def settle(self, db: sqlite3.Connection, document_id: str, event_ids: set[str]) -> None:
+        stored = self.get(db, document_id)
+        if stored is None or not stored.pending:
+            return
+        left = without(stored, event_ids)
+        if left.pending == stored.pending:
+            return
+        if not left.pending and self.collection.ephemeral:
+            self._remove(db, stored)
+            return
+        db.execute(
+            self._sql("UPDATE DOCUMENTS SET pending = ? WHERE id = ?"),
+            (_packed(left.pending), document_id),
+        )
+        if not left.pending:
+            self._forget_pending(db, document_id)
+
+    def get(self, db: sqlite3.Connection, document_id: str) -> Document | None:
+        found = self._select(db, "FROM DOCUMENTS d WHERE d.id = ?", (document_id,))
+        return found[0] if found else None
+
+    def scan(
+        self, db: sqlite3.Connection, tenant: str | None, after: str, limit: int
+    ) -> list[Document]:
+        if tenant is None:
+            source, key = "FROM DOCUMENTS d WHERE", ()
+        else:
+            source, key = "FROM DOCUMENTS d WHERE d.tenant = ? AND", (tenant,)
+        return self._select(
+            db, source + " d.id > ? ORDER BY d.id LIMIT ?", (*key, after, max(limit, 0))
+        )
+
+    def find(
+        self,
+        db: sqlite3.Connection,
+        index: str,
+        value: Indexed,
+        tenant: str | None,
+        after: str,
+        limit: int,
+    ) -> list[Document]:
+        return self._through(
+            db, index, tenant, "e.value = ? AND e.id > ? ORDER BY e.id", (value, after), limit
+        )
+
+    def ranged(
+        self, db: sqlite3.Connection, index: str, start: int, tenant: str | None, limit: int
+    ) -> list[Document]:
+        # The upper bound keeps to numbers: SQLite sorts text and bytes behind every number.
+        where = "e.value BETWEEN ? AND ? ORDER BY e.value, e.id"
+        return self._through(db, index, tenant, where, (start, INT_MAX), limit)
+
+    def due(
+        self, db: sqlite3.Connection, index: str, until: int, tenant: str | None, limit: int
+    ) -> list[Document]:
+        where = "e.value <= ? ORDER BY e.value, e.id"
+        return self._through(db, index, tenant, where, (until,), limit)
+
+    def newest(self, db: sqlite3.Connection, index: str, tenant: str | None) -> Document | None:
+        where = "e.value <= ? ORDER BY e.value DESC, e.id DESC"
+        found = self._through(db, index, tenant, where, (INT_MAX,), 1)
+        return found[0] if found else None
+
+    def fill(self, db: sqlite3.Connection, index: Index) -> None:
+        """Enters all stored documents into an index that was declared after them."""
+        for row in db.execute(self._sql("SELECT id, tenant, body FROM DOCUMENTS")):
+            document = Document(row[0], row[1], _decode_body(row[2]))
+            values = indexed_values(document.body, index.path)
+            self._add_entries(db, index.name, document, values)
+
+    def _through(
+        self,
+        db: sqlite3.Connection,
+        index: str,
+        tenant: str | None,
+        where: str,
+        key: tuple[Indexed, ...],
+        limit: int,
+    ) -> list[Document]:
+        # CROSS JOIN forbids the planner to start with the documents.
+        source = "FROM ENTRIES e CROSS JOIN DOCUMENTS d ON d.id = e.id WHERE "
+        if tenant is not None:
+            source, key = source + "e.tenant = ? AND ", (tenant, *key)
+        source = self._sql(source, index)
+        found = self._select(db, source + where + " LIMIT ?", (*key, max(limit, 0)))
+        return list({document.id: document for document in found}.values())
+
+    def _select(
+        self, db: sqlite3.Connection, source: str, key: tuple[Indexed, ...]
+    ) -> list[Document]:
+        columns = "SELECT d.id, d.tenant, d.version, d.body, d.pending "
+        return [
+            Document(row[0], row[1], _decode_body(row[3]), row[2], _unpacked(row[4]))
+            for row in db.execute(self._sql(columns + source), key)
+        ]
+
+    def _stored(self, db: sqlite3.Connection, document: Document) -> Document:
+        stored = self.get(db, document.id)
+        if stored is None or stored.version != document.version or stored.tenant != document.tenant:
+            raise VersionConflict(f"{self.collection.name} {document.id} v{document.version}")
+        return stored
+
+    def _values(self, body: Mapping[str, Any]) -> dict[str, frozenset[Indexed]]:
+        return {each.name: indexed_values(body, each.path) for each in self.indexes.values()}
+
+    def _refuse_duplicates(self, db: sqlite3.Connection, row: Prepared) -> None:
+        for name, index in self.indexes.items():
+            if not index.unique:
+                continue
+            owner = self._sql("SELECT id FROM ENTRIES WHERE value = ?", name)
+            for value in row.values[name]:
+                found = db.execute(owner, (value,)).fetchone()
+                if found is not None and found[0] != row.document.id:
+                    raise DocumentExists(f"{self.collection.name} by {name}")
+
+    def _add_entries(
+        self, db: sqlite3.Connection, index: str, document: Document, values: Iterable[Indexed]
+    ) -> None:
+        for value in values:
+            db.execute(
+                self._sql("INSERT INTO ENTRIES VALUES (?, ?, ?)", index),
+                (document.tenant, value, document.id),
+            )
+
+    def _drop_entries(
+        self, db: sqlite3.Connection, index: str, document: Document, values: Iterable[Indexed]
+    ) -> None:
+        for value in values:
+            db.execute(
+                self._sql("DELETE FROM ENTRIES WHERE tenant = ? AND value = ? AND id = ?", index),
+                (document.tenant, value, document.id),
+            )
+
+    def _remove(self, db: sqlite3.Connection, stored: Document) -> None:
+        db.execute(self._sql("DELETE FROM DOCUMENTS WHERE id = ?"), (stored.id,))
+        for name, values in self._values(stored.body).items():
+            self._drop_entries(db, name, stored, values)
+        if stored.pending:
+            self._forget_pending(db, stored.id)
+
+    def _note_pending(self, db: sqlite3.Connection, document: Document) -> None:
+        if document.pending:
+            db.execute(
+                "INSERT INTO pending (collection, id) VALUES (?, ?)"
+                " ON CONFLICT (collection, id) DO NOTHING",
+                (self.collection.name, document.id),
+            )
+
+    def _forget_pending(self, db: sqlite3.Connection, document_id: str) -> None:
+        db.execute(
+            "DELETE FROM pending WHERE collection = ? AND id = ?",
+            (self.collection.name, document_id),
+        )
+
+    def _sql(self, text: str, index: str | None = None) -> str:
+        """The statement with its tables' names, which came through `_NAME` and no further."""
+        if index is not None:
+            text = text.replace("ENTRIES", self.entries(index))
+        return text.replace("DOCUMENTS", self.documents())
+
+
+def _packed(events: tuple[PendingEvent, ...]) -> bytes | None:
+    if not events:
+        return None
+    return _encode_body([(each.id, each.topic, each.key, each.payload) for each in events])
+
+
+def _unpacked(packed: bytes | None) -> tuple[PendingEvent, ...]:
+    return tuple(PendingEvent(*each) for each in _decode_pending(packed)) if packed else ()
