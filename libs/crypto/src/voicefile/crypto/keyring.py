@@ -47,6 +47,8 @@ class Purpose(StrEnum):
     RECORD_MAC = "record-mac"
     REQUEST_DIGEST = "request-digest"
     ANSWERS = "answers"
+    STAFF_PEPPER = "staff-pepper"
+    STAFF_FIELDS = "staff-fields"
     LOCATOR = "locator"
     """Of the deployment's directory alone, whose namespace has no tenant."""
 
@@ -197,6 +199,11 @@ class EpochKey(Secret):
         self._pair = pair
         self._deployment = deployment
         self._tenant = tenant
+
+    @property
+    def sealing_public(self) -> bytes:
+        """The public half that ingest seals to, derived from the secret one."""
+        return self._pair.public
 
     def wrap(self, key: SecretKey, name: bytes) -> bytes:
         """The slip of an object (`object_id(…, "slip")`, `object_id(…, "key")`): kind 2."""

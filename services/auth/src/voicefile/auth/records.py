@@ -128,7 +128,7 @@ class TenantRecords(Generic[T]):
     async def replace(
         self, stored: Stored[T], record: T, *, pending: Sequence[PendingEvent] = ()
     ) -> Stored[T]:
-        """Stores the changed record; new events join those that still wait. Raises VersionConflict."""
+        """Stores the change; new events join those that still wait. Raises VersionConflict."""
         body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
         waiting = (*stored.document.pending, *pending)
         document = replace(stored.document, body=body, pending=waiting)
@@ -150,6 +150,13 @@ def tenants(store: DocStore, identities: Identities) -> Records[Tenant]:
     """The tenants' own records; a tenant's document id is its tenant id."""
     return Records(
         store, collection=TENANTS, kind=Tenant, identities=identities, beside=lambda _: {}
+    )
+
+
+def principals(store: DocStore, identities: Identities) -> Records[Principal]:
+    """Everybody who may sign in."""
+    return Records(
+        store, collection=PRINCIPALS, kind=Principal, identities=identities, beside=lambda _: {}
     )
 
 

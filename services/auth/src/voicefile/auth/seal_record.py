@@ -40,13 +40,13 @@ class Place:
 
 def seal_record(record: R, *, place: Place, identity: IdentityKey) -> R:
     """The record with the MAC it needs to be believed when it is read again."""
-    stamp = identity.version.encode() + b":" + _tag(record, place, identity)
+    stamp = identity.id.encode() + b":" + _tag(record, place, identity)
     return _with_mac(record, stamp)
 
 
 def check_record(record: Stamped, *, place: Place, identity: IdentityKey) -> None:
     """Raises Tampered unless exactly this record was sealed for exactly this place."""
-    expected = identity.version.encode() + b":" + _tag(record, place, identity)
+    expected = identity.id.encode() + b":" + _tag(record, place, identity)
     if not hmac.compare_digest(expected, record.mac):
         raise Tampered(f"the {place.kind} record does not carry its MAC")
 

@@ -151,7 +151,7 @@ class Access(Struct, frozen=True, omit_defaults=True):
     subject: Subject
     question: Question | None
     tokens: tuple[bytes, ...]
-    """Blind-index tokens, 128 bit each: customer fields, and the recordings' contract references."""
+    """Blind-index tokens, 128 bit each: customer fields and contract references, sorted."""
     recordings: tuple[Recording, ...]
     generation: int = 1
     """Grows with every PIN; sessions carry it, so a re-issue ends them all."""
@@ -226,12 +226,14 @@ class Reseller(Struct, frozen=True, omit_defaults=True):
 
 
 class Principal(Struct, frozen=True, omit_defaults=True):
-    """Somebody who may sign in: a partner's CRM, a care agent, an admin, an auditor, an operator."""
+    """Somebody who may sign in: a partner's CRM, care, an admin, an auditor, an operator."""
 
     role: str
     department: str = ""
     project: str = ""
     active: bool = True
+    login: str | None = None
+    """Staff: the keyed hash that a username finds the document by."""
     name: bytes = b""
     """VFE1 kind 3 under the tenant's staff key: a person's name, for the tenant's admin."""
     secret_salt: bytes = b""
@@ -247,26 +249,31 @@ class Principal(Struct, frozen=True, omit_defaults=True):
     mac: bytes = b""
 
 
+class Period(Struct, frozen=True, omit_defaults=True):
+    """A root version that all epochs opened in its time hang on, and die with."""
+
+    root_version: str
+    began_at_s: int
+
+
 class Deployment(Struct, frozen=True, omit_defaults=True):
-    """What the whole deployment shares: written once, at the first start."""
+    """What all tenants share. Written at the first start, changed when a period ends."""
 
     deployment: str
-    root_version: str
-    """The lasting root version that identity, receipt, directory and token keys hang on."""
+    lasting_root: str
+    """The root version that identity, receipt and token keys hang on."""
     keys: KeyNamespace
-    """The platform's own namespace: operators are its principals."""
-    directory: bytes
-    """The directory key, wrapped."""
-    tokens: bytes
-    """The seed of the token signing key, wrapped."""
+    """The platform's own: its identity key finds access IDs and usernames, its signing key signs
+    tokens and sealing keys, and its principals are the operators."""
+    periods: tuple[Period, ...]
+    """The current one last; those before it are being emptied."""
     mac: bytes = b""
 
 
 TENANTS = Collection("tenants", indexes=(Index("reseller", "reseller"),))
 RESELLERS = Collection("resellers")
 PRINCIPALS = Collection("principals", indexes=(Index("login", "login", unique=True),))
-"""Document id: the principal id. Beside the fields of Principal stands `login`, the keyed hash of
-a username, which finds the document and decides nothing."""
+"""Document id: the principal id; a partner's client_id is the same."""
 DEPLOYMENT = Collection("deployment")
 ASSERTIONS = Collection("assertions", indexes=(Index("expires", "expires_at_s"),))
 """Client assertions that were used. Document id: hash of client and jti."""

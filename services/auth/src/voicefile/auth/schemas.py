@@ -1,0 +1,350 @@
+"""What others send auth and get from it, as JSON: field names here are promises.
+
+Nothing a person or a secret is made of shows in a repr: secrets are SecretStr, the rest hides.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from voicefile.auth.policy import (
+    PIN_DIGITS_MAX,
+    PIN_DIGITS_MIN,
+    QUESTION_KINDS,
+    RETENTION_DAYS_MAX,
+)
+
+BLOB_NAMES_MAX = 1000
+RETENTION_CLASSES_MAX = 50
+CONTRACT_PARTS_MAX = 50
+
+
+def _from_base64(value: object) -> object:
+    if not isinstance(value, str):
+        raise PydanticCustomError("base64", "bytes as base64")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("base64", "bytes as base64") from None
+
+
+def _to_base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _known_kind(value: str) -> str:
+    if value not in QUESTION_KINDS:
+        raise PydanticCustomError("question_kind", "a kind of question")
+    return value
+
+
+Bytes = Annotated[
+    bytes, BeforeValidator(_from_base64), PlainSerializer(_to_base64, return_type=str)
+]
+Bytes32 = Annotated[Bytes, Field(min_length=32, max_length=32)]
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\z")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
+Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Handle = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\z")]
+Username = Annotated[str, StringConstraints(min_length=1, max_length=130)]
+QuestionKind = Annotated[str, AfterValidator(_known_kind)]
+Days = Annotated[int, Field(ge=1, le=RETENTION_DAYS_MAX)]
+PurposeCode = Literal["customer-request", "complaint", "dispute", "quality", "legal", "authority"]
+
+
+class Part(BaseModel):
+    """Something received: nothing of it shows in a repr, an error or a traceback."""
+
+    model_config = ConfigDict(
+        frozen=True, hide_input_in_errors=True, regex_engine="rust-regex", extra="forbid"
+    )
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Nothing."""
+        return []
+
+
+class Open(Part):
+    """A part whose sender may know more fields than we do."""
+
+    model_config = ConfigDict(
+        frozen=True, hide_input_in_errors=True, regex_engine="rust-regex", extra="ignore"
+    )
+
+
+# --- ingest: issue access -------------------------------------------------------------------
+
+
+class BlobPart(Open):
+    """A sealed object as ingest stored it."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    sealed_bytes: Annotated[int, Field(ge=1)]
+
+
+class Blobs(Open):
+    """The objects of one recording."""
+
+    original: BlobPart
+    telephone: BlobPart
+    peaks: BlobPart
+
+
+class Media(Open):
+    """What the decoder found out."""
+
+    media_type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    original_bytes: Annotated[int, Field(ge=0)]
+    telephone_bytes: Annotated[int, Field(ge=0)]
+    peaks_bytes: Annotated[int, Field(ge=0)]
+    duration_ms: Annotated[int, Field(ge=0)]
+    sha256: Hex64
+
+
+class CustomerPart(Open):
+    """Who said yes."""
+
+    name: Text
+    phone: Text | None = None
+    email: Text | None = None
+    customer_number: Text | None = None
+    birth_date: Text | None = None
+    address: dict[str, str | None] | None = None
+
+
+class QuestionPart(Open):
+    """One more thing to know, as digits."""
+
+    kind: Slug
+    answer: SecretStr
+    prompt: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+class ScopePart(Open):
+    """Where in the tenant the recording belongs."""
+
+    department: Annotated[str, StringConstraints(max_length=64)] = ""
+    project: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class PinDelivery(Open):
+    """Whether the partner sees the PIN, or only a letter shop opens it."""
+
+    mode: Literal["answer", "sealed"] = "answer"
+
+
+class Metadata(Open):
+    """What the partner said about a voice file; ingest has checked its form."""
+
+    contract_reference: Text
+    recorded_at: Text
+    consent: dict[str, str]
+    customer: CustomerPart
+    contract_kind: Text | None = None
+    contract_parts: Annotated[tuple[Text, ...], Field(max_length=CONTRACT_PARTS_MAX)] = ()
+    language: Text | None = None
+    sensitive: bool = False
+    question: QuestionPart | None = None
+    retention_class: Slug | None = None
+    scope: ScopePart | None = None
+    agent: Text | None = None
+    campaign: Text | None = None
+    pin_delivery: PinDelivery | None = None
+    join_access_id: SecretStr | None = None
+
+
+class IssueBody(Open):
+    """Everything auth decides about one stored recording."""
+
+    recording_id: Id
+    tenant: Id
+    partner: Id
+    idempotency_key: SecretStr
+    request_digest: Bytes32
+    epoch: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    sealed_key: Annotated[Bytes, Field(max_length=1024)]
+    blobs: Blobs
+    state: Literal["playable", "quarantined"]
+    findings: Annotated[tuple[Slug, ...], Field(max_length=32)] = ()
+    media: Media
+    metadata: Metadata
+    request_id: Annotated[str, StringConstraints(max_length=64)] = ""
+
+
+class AnswerBody(Open):
+    """A retry asks for what was answered the first time."""
+
+    tenant: Id
+    partner: Id
+    idempotency_key: SecretStr
+    request_digest: Bytes32 | None = None
+
+
+class BlobNamesBody(Open):
+    """The names of blobs of which some may have no owner."""
+
+    names: Annotated[tuple[str, ...], Field(max_length=BLOB_NAMES_MAX)]
+
+
+# --- signing in -----------------------------------------------------------------------------
+
+
+class StaffSessionBody(Part):
+    """A staff member's name, password and current code."""
+
+    username: Username
+    password: SecretStr
+    totp: SecretStr
+
+
+class AccessTokenAnswer(BaseModel):
+    """An access token (RFC 6749, 5.1)."""
+
+    access_token: str = Field(repr=False)
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # not a secret: its kind
+    expires_in: int
+
+
+# --- credentials ----------------------------------------------------------------------------
+
+
+class StateBody(Part):
+    """What shall happen to a credential."""
+
+    change: Literal["undelivered", "freeze", "revoke", "restore"]
+
+
+class LetterBody(Part):
+    """How far the letter has come."""
+
+    letter: Literal["wanted", "printed", "sent", "returned"]
+
+
+class PinAnswer(BaseModel):
+    """A new PIN: shown once, to the partner, or sealed for the letter shop."""
+
+    credential_id: str
+    pin: str | None = Field(default=None, repr=False)
+    sealed_pin: str | None = Field(default=None, repr=False)
+
+
+class CredentialAnswer(BaseModel):
+    """What became of a credential."""
+
+    credential_id: str
+    state: str
+    letter: str
+
+
+class SearchBody(Part):
+    """Exactly one thing known about a customer."""
+
+    contract_reference: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+    customer_number: Text | None = None
+
+
+# --- administration -------------------------------------------------------------------------
+
+
+class RulesPart(Part):
+    """A scope's rules; what is left out is inherited."""
+
+    recording_allowed: bool = True
+    retention_days: Annotated[dict[Slug, Days], Field(max_length=RETENTION_CLASSES_MAX)] | None = (
+        None
+    )
+    default_retention_class: Slug | None = None
+    pin_digits: Annotated[int, Field(ge=PIN_DIGITS_MIN, le=PIN_DIGITS_MAX)] | None = None
+    question_kinds: tuple[QuestionKind, ...] | None = None
+    sealed_pin_only: bool = False
+
+
+class ScopeBody(Part):
+    """A department, or a project in it, and its rules."""
+
+    department: Slug
+    project: Slug | None = None
+    rules: RulesPart = RulesPart()
+
+
+class LetterShopBody(Part):
+    """The letter shop's X25519 public key; PINs can be sealed to it from then on."""
+
+    public_key: Bytes32
+
+
+class PrincipalBody(Part):
+    """Somebody who shall be able to sign in."""
+
+    role: Literal["partner", "care", "tenant_admin", "auditor"]
+    handle: Handle | None = None
+    """Staff: the first part of the username; the tenant's login domain follows it."""
+    name: Text | None = None
+    department: Slug | None = None
+    project: Slug | None = None
+    jwk: dict[str, str] | None = None
+    """Partner: the public key of its private_key_jwt (Ed25519 or P-256)."""
+
+
+class PrincipalAdded(BaseModel):
+    """A new principal and, once, what it signs in with."""
+
+    id: str
+    role: str
+    client_id: str | None = None
+    client_secret: str | None = Field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    totp_secret: str | None = Field(default=None, repr=False)
+
+
+class PrincipalListed(BaseModel):
+    """A principal as the tenant's admin sees it."""
+
+    id: str
+    role: str
+    name: str = Field(repr=False)
+    department: str
+    project: str
+    active: bool
+
+
+class PolicyAnswer(BaseModel):
+    """What holds in a scope."""
+
+    department: str
+    project: str
+    recording_allowed: bool
+    retention_days: dict[str, int]
+    default_retention_class: str | None
+    pin_digits: int
+    question_kinds: tuple[str, ...]
+    sealed_pin_only: bool
+
+
+class TenantAnswer(BaseModel):
+    """A tenant as its own people see it."""
+
+    id: str
+    name: str
+    open: bool
+    version: int
+    login_domain: str
+    policy: PolicyAnswer
+    scopes: tuple[PolicyAnswer, ...]
+    letter_shop: bool
