@@ -57,7 +57,7 @@ class Auth:
     async def release(
         self, listener: Listener, recording_id: str, *, listening: str, request_id: str
     ) -> Release:
-        """Takes a release. Raises NotSignedIn, RecordingNotFound, PurposeMissing, ReleaseRefused."""
+        """A release, recorded by auth. Raises as `hearable` does, and ReleaseRefused."""
         body = {
             "recording_id": recording_id,
             "purpose": listener.purpose or None,

@@ -1,13 +1,13 @@
 """What can go wrong in playback.
 
-    PlaybackError
-    ├── NotSignedIn          auth does not know the caller (any more)
-    ├── RecordingNotFound    missing, foreign, or not to be heard by this caller
-    ├── PurposeMissing       care must say why it listens
-    ├── ReleaseRefused       auth can't record the deed now, so nobody listens
-    ├── ReleaseOver          the release ended: signed out, re-issued, erased
-    ├── AuthUnavailable      auth did not answer in time
-    └── TooManyListenings    this instance holds as many keys as it may
+PlaybackError
+├── NotSignedIn          auth does not know the caller (any more)
+├── RecordingNotFound    missing, foreign, or not to be heard by this caller
+├── PurposeMissing       care must say why it listens
+├── ReleaseRefused       auth can't record the deed now, so nobody listens
+├── ReleaseOver          the release ended: signed out, re-issued, erased
+├── AuthUnavailable      auth did not answer in time
+└── TooManyListenings    this instance holds as many keys as it may
 """
 
 

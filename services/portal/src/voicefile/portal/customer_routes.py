@@ -1,0 +1,195 @@
+"""The customer's pages: sign in, answer the question, list, listen, take the file, sign out."""
+
+import secrets
+from contextlib import suppress
+from typing import Final
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from voicefile.identity.guard import open_to_all
+from voicefile.portal import cookies, vault
+from voicefile.portal.forms import check_csrf, read_form
+from voicefile.portal.pages import Pages
+from voicefile.portal.streams import passed_on
+from voicefile.portal.vault import SignedIn, Vault, Visitor
+
+SEE_OTHER: Final = 303
+_SHOWN: Final[dict[type[vault.VaultError], tuple[str, int]]] = {
+    vault.Refused: ("sign_in_refused", 401),
+    vault.Mistyped: ("mistyped", 422),
+    vault.TooMany: ("too_many", 429),
+    vault.Unavailable: ("unavailable", 503),
+}
+_QUESTIONS: Final = frozenset({"iban_last4", "birth_date", "postcode", "digits"})
+
+anybody = Depends(open_to_all("pages check the session cookie with auth themselves"))
+router = APIRouter(dependencies=[anybody])
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Whose browser it is, as auth's throttles know it."""
+    address = request.client.host if request.client else ""
+    return Visitor(address=address, device=cookies.read(request, cookies.DEVICE))
+
+
+@router.get("/")
+async def start(request: Request) -> Response:
+    pages: Pages = request.app.state.pages
+    if cookies.read(request, cookies.CUSTOMER):
+        return RedirectResponse(f"{pages.settings.root}/recordings", SEE_OTHER)
+    notices = {"out": "signed_out", "over": "session_over"}
+    notice = notices.get(request.query_params.get("session", ""), "")
+    return pages.page(request, "sign_in.html", notice=notice)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    pages: Pages = request.app.state.pages
+    form = await read_form(request, bytes_max=pages.settings.form_bytes_max)
+    access_id, pin = form.get("access_id", "").strip(), form.get("pin", "").strip()
+    if not access_id or not pin:
+        return pages.page(request, "sign_in.html", status=422, error="missing")
+    known: Vault = request.app.state.vault
+    try:
+        signed_in = await known.sign_in(access_id, pin, visitor=visitor_of(request))
+    except tuple(_SHOWN) as refusal:
+        error, status = _SHOWN[type(refusal)]
+        return pages.page(request, "sign_in.html", status=status, error=error)
+    if signed_in.challenge:
+        return _question(request, signed_in)
+    return _welcome(request, signed_in)
+
+
+def _question(request: Request, signed_in: SignedIn) -> Response:
+    pages: Pages = request.app.state.pages
+    texts = pages.catalogues[pages.language(request)].texts
+    kind = signed_in.question if signed_in.question in _QUESTIONS else "digits"
+    prompt = texts[f"question_{kind}"]
+    return pages.page(request, "question.html", challenge=signed_in.challenge, prompt=prompt)
+
+
+@router.post("/answer")
+async def answer(request: Request) -> Response:
+    pages: Pages = request.app.state.pages
+    form = await read_form(request, bytes_max=pages.settings.form_bytes_max)
+    known: Vault = request.app.state.vault
+    try:
+        signed_in = await known.answer(
+            form.get("challenge", ""), form.get("answer", "").strip(), visitor=visitor_of(request)
+        )
+    except vault.Refused:
+        return pages.page(request, "sign_in.html", status=401, error="answer_refused")
+    except tuple(_SHOWN) as refusal:
+        error, status = _SHOWN[type(refusal)]
+        return pages.page(request, "sign_in.html", status=status, error=error)
+    return _welcome(request, signed_in)
+
+
+def _welcome(request: Request, signed_in: SignedIn) -> Response:
+    pages: Pages = request.app.state.pages
+    response = RedirectResponse(f"{pages.settings.root}/recordings", SEE_OTHER)
+    cookies.keep(response, cookies.CUSTOMER, signed_in.token)
+    # A browser that once signed in keeps its own count of attempts, so that a stranger's wrong
+    # PINs can't lock this customer out. It proves nothing and opens nothing.
+    device = cookies.read(request, cookies.DEVICE) or secrets.token_urlsafe(24)
+    lifetime_s = pages.settings.known_device_s
+    cookies.keep(response, cookies.DEVICE, device, max_age_s=lifetime_s)
+    return response
+
+
+@router.get("/recordings")
+async def recordings(request: Request) -> Response:
+    pages: Pages = request.app.state.pages
+    known: Vault = request.app.state.vault
+    session = cookies.read(request, cookies.CUSTOMER)
+    found = await known.recordings(session)
+    shown = [pages.shown(each, request) for each in found]
+    return pages.page(request, "recordings.html", session=session, recordings=shown)
+
+
+@router.get("/recordings/{recording_id}")
+async def player(request: Request, recording_id: str, rendition: str = "original") -> Response:
+    pages: Pages = request.app.state.pages
+    known: Vault = request.app.state.vault
+    session = cookies.read(request, cookies.CUSTOMER)
+    found = await known.recordings(session)
+    one = next((each for each in found if each["recording_id"] == recording_id), None)
+    if one is None or not one["heard"]:
+        raise vault.NotThere
+    chosen, other = _renditions(rendition)
+    here = f"{pages.settings.root}/recordings/{recording_id}"
+    return pages.page(
+        request,
+        "player.html",
+        session=session,
+        r=pages.shown(one, request),
+        rendition=chosen,
+        purpose="",
+        back=f"{pages.settings.root}/recordings",
+        audio_url=f"{here}/audio?rendition={chosen}",
+        peaks_url=f"{here}/peaks",
+        download_url=f"{here}/audio?rendition=original&download=true",
+        other_rendition_url=f"{here}?rendition={other}",
+    )
+
+
+def _renditions(asked: str) -> tuple[str, str]:
+    return ("telephone", "original") if asked == "telephone" else ("original", "telephone")
+
+
+@router.get("/recordings/{recording_id}/{part}")
+async def sound(request: Request, recording_id: str, part: str) -> Response:
+    known: Vault = request.app.state.vault
+    session = cookies.read(request, cookies.CUSTOMER)
+    return await stream(request, known, recording_id, part, token=session, purpose="")
+
+
+async def stream(
+    request: Request, known: Vault, recording_id: str, part: str, *, token: str, purpose: str
+) -> Response:
+    """Audio or peaks from playback, passed on as it comes."""
+    if part not in ("audio", "peaks") or not recording_id.isalnum():
+        raise vault.NotThere
+    query = {
+        name: value
+        for name, value in request.query_params.items()
+        if name in ("rendition", "download")
+    }
+    answer = await known.open_stream(
+        f"/playback/v1/recordings/{recording_id}/{part}",
+        token,
+        purpose=purpose,
+        range_header=request.headers.get("range", ""),
+        query=query,
+    )
+    return passed_on(answer)
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    pages: Pages = request.app.state.pages
+    known: Vault = request.app.state.vault
+    session = cookies.read(request, cookies.CUSTOMER)
+    form = await read_form(request, bytes_max=pages.settings.form_bytes_max)
+    check_csrf(form, session)
+    # Over already is what was asked for.
+    with suppress(vault.SessionOver):
+        await known.sign_out(session)
+    response = RedirectResponse(f"{pages.settings.root}/?session=out", SEE_OTHER)
+    cookies.forget(response, cookies.CUSTOMER)
+    # Only the cache: the cookie of the known browser is to stay.
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
+@router.post("/language")
+async def language(request: Request) -> Response:
+    pages: Pages = request.app.state.pages
+    form = await read_form(request, bytes_max=pages.settings.form_bytes_max)
+    place = "/care" if form.get("area") == "care" else "/"
+    response = RedirectResponse(pages.settings.root + place, SEE_OTHER)
+    if form.get("language") in pages.catalogues:
+        lifetime_s = pages.settings.known_device_s
+        cookies.keep(response, cookies.LANGUAGE, form["language"], max_age_s=lifetime_s)
+    return response
