@@ -49,6 +49,8 @@ class Purpose(StrEnum):
     ANSWERS = "answers"
     STAFF_PEPPER = "staff-pepper"
     STAFF_FIELDS = "staff-fields"
+    THROTTLES = "throttles"
+    """Names the buckets in which tries are counted; of the directory, like the next."""
     LOCATOR = "locator"
     """Of the deployment's directory alone, whose namespace has no tenant."""
 
