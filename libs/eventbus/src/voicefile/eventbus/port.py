@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+class Undelivered(Exception):
+    """Some events of a publish are not safe; whoever published keeps them and tries again."""
+
+    def __init__(self, event_ids: frozenset[str]) -> None:
+        super().__init__(f"{len(event_ids)} events are not safe")
+        self.event_ids = event_ids
+
+
 @dataclass(frozen=True)
 class Event:
     """One fact. Consumers are idempotent by `id`."""
@@ -27,7 +35,11 @@ class EventBus(Protocol):
     """Carries events. After `publish` returned, none of its events can be lost any more."""
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Returns when every event is safe: durable in a broker, or handled by every group."""
+        """Returns when every event is safe: durable in a broker, or handled by every group.
+
+        Raises Undelivered, naming the events that are not; all others of the call are. After
+        any other error none counts as safe.
+        """
 
     def subscribe(self, topic: str, *, group: str, handler: Handler) -> None:
         """Before `running`: each group gets every event of the topic at least once."""
