@@ -1,0 +1,191 @@
+"""A listening holds one leased key, renews it while it plays, and ends with an outcome."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from voicefile.crypto.secret import DataKey
+from voicefile.identity.principal import Role
+from voicefile.playback.ask_auth import Release
+from voicefile.playback.errors import AuthUnavailable, ReleaseOver, TooManyListenings
+from voicefile.playback.listener import Listener
+from voicefile.playback.listenings import Listenings
+from voicefile.playback.settings import PlaybackSettings
+
+RECORDING = "ab" * 16
+CUSTOMER = Listener(role=Role.CUSTOMER, bearer="vs_one")
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@dataclass
+class FakeAuth:
+    """Auth as playback sees it: gives releases, renews them until told not to."""
+
+    renewable: bool = True
+    reachable: bool = True
+    granted: list[str] = field(default_factory=list)
+    renewals: int = 0
+    ended: list[tuple[str, int, str]] = field(default_factory=list)
+
+    async def release(self, listener, recording_id, *, listening, request_id):
+        await asyncio.sleep(0)
+        self.granted.append(listening)
+        return Release(
+            id=f"{len(self.granted):032x}",
+            recording=recording_id,
+            tenant="cd" * 16,
+            lease_s=45.0,
+            key=DataKey.random(),
+            blobs={},
+            true_bytes={},
+            media_type="audio/wav",
+        )
+
+    async def renew(self, listener, release_id):
+        if not self.reachable:
+            raise AuthUnavailable
+        if not self.renewable:
+            raise ReleaseOver
+        self.renewals += 1
+        return 45.0
+
+    async def end(self, listener, release_id, *, bytes_sent, end):
+        self.ended.append((release_id, bytes_sent, end))
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def auth():
+    return FakeAuth()
+
+
+@pytest.fixture
+def outcomes():
+    return []
+
+
+@pytest.fixture
+def listenings(auth, clock, outcomes):
+    async def ended(listening, end):
+        outcomes.append(end)
+
+    settings = PlaybackSettings(listenings_max=3)
+    return Listenings(auth=auth, settings=settings, ended=ended, now=clock)
+
+
+async def test_requests_of_one_session_for_one_recording_are_one_listening(listenings, auth):
+    async with asyncio.TaskGroup() as together:
+        for _ in range(5):
+            together.create_task(listenings.of(CUSTOMER, RECORDING, request_id="r"))
+    assert len(auth.granted) == 1
+
+
+async def test_another_session_is_another_listening(listenings, auth):
+    await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    await listenings.of(Listener(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+    assert len(set(auth.granted)) == 2
+
+
+async def test_another_purpose_is_another_listening(listenings, auth):
+    agent = {"role": Role.CARE, "bearer": "t", "principal": "aa" * 16}
+    await listenings.of(Listener(**agent, purpose="complaint"), RECORDING, request_id="r")
+    await listenings.of(Listener(**agent, purpose="quality"), RECORDING, request_id="r")
+    assert len(set(auth.granted)) == 2
+
+
+async def test_a_new_token_of_the_same_agent_is_the_same_listening(listenings, auth):
+    for token in ("first", "second"):
+        agent = Listener(Role.CARE, token, principal="aa" * 16, purpose="quality")
+        await listenings.of(agent, RECORDING, request_id="r")
+    assert len(auth.granted) == 1
+
+
+async def test_a_lapsed_lease_is_renewed_on_the_same_release(listenings, auth, clock):
+    first = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    clock.now_s += 60
+    assert not listenings.usable(first)
+    again = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert again is first
+    assert listenings.usable(again)
+    assert (len(auth.granted), auth.renewals) == (1, 1)
+
+
+async def test_while_it_plays_the_lease_is_renewed(listenings, auth, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    async with listenings.playing(listening):
+        for _ in range(10):
+            clock.now_s += 31
+            await listenings.look_after()
+            assert listenings.usable(listening)
+    assert auth.renewals == 10
+
+
+async def test_after_sign_out_a_playing_stream_is_cut_within_its_lease(
+    listenings, auth, clock, outcomes
+):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    async with listenings.playing(listening):
+        auth.renewable = False
+        clock.now_s += 31
+        await listenings.look_after()
+        assert not listenings.usable(listening)
+    await listenings.look_after()
+    assert outcomes == ["over"]
+
+
+async def test_with_auth_away_the_lease_runs_out_and_no_key_outlives_it(listenings, auth, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    auth.reachable = False
+    async with listenings.playing(listening):
+        clock.now_s += 31
+        await listenings.look_after()
+        assert listenings.usable(listening)
+        clock.now_s += 15
+        assert not listenings.usable(listening)
+
+
+async def test_a_listening_ends_when_no_byte_was_asked_for_long(
+    listenings, auth, clock, outcomes
+):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    listening.bytes_sent = 77
+    clock.now_s += 299
+    await listenings.look_after()
+    assert outcomes == []
+    clock.now_s += 2
+    await listenings.look_after()
+    assert outcomes == ["idle"]
+    assert auth.ended == [(listening.release.id, 77, "idle")]
+    await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert len(auth.granted) == 2
+
+
+async def test_an_instance_holds_no_more_keys_than_it_may(listenings):
+    for n in range(3):
+        await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    with pytest.raises(TooManyListenings):
+        await listenings.of(Listener(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
+
+
+async def test_stopping_gives_every_listening_its_outcome(listenings, outcomes):
+    for n in range(3):
+        await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    await listenings.end_all()
+    assert outcomes == ["stopped"] * 3
+
+
+def test_a_listener_never_shows_its_bearer():
+    assert "vs_one" not in repr(CUSTOMER)
+    assert "vs_one" not in CUSTOMER.listening_key(RECORDING)
