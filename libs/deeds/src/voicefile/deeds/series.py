@@ -1,0 +1,189 @@
+"""The series of an instance's deeds: one gapless count per start, durable before the answer.
+
+Audit sees from {boot id, n} whether a deed is missing. So a number, once given, is always stored:
+with its deed, or, where that write surely came to nothing, with a deed that says so (`void`).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from voicefile.contracts.deed.v1 import Deed as DeedMessage
+from voicefile.deeds.deed import Action, Actor, Deed, Outcome
+from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent, StoreBroken
+from voicefile.identity.ids import PLATFORM, new_id
+
+Fact = TypeVar("Fact")
+T = TypeVar("T")
+
+Wrap = Callable[[str, DeedMessage, Fact | None], bytes]
+"""(event id, numbered deed, fact) -> payload: a service's own event, serialised by its events.py.
+Field 1 of every event is the event id, field 2 the deed."""
+
+DEEDS = Collection("deeds", ephemeral=True)
+"""Standalone deeds, until they are published. To be declared by every service that records any."""
+
+
+class SeriesBroken(Exception):
+    """A deed could not be stored, so nothing may be done any more: the instance has to end."""
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A deed's number and the event that carries it."""
+
+    n: int
+    event: PendingEvent
+
+
+def _stop_nothing(error: Exception) -> None:
+    """For tests and tools; a service brings a function that ends the instance."""
+
+
+class DeedSeries(Generic[Fact]):
+    """Numbers and records the deeds of one instance. One per service and process.
+
+    `write` for a change, whose deed travels in the changed document; `record` for what changes
+    no document. Both return after the deed is durable, and let go of a cancelled caller only
+    when the fate of the number is known.
+    """
+
+    def __init__(
+        self,
+        store: DocStore,
+        *,
+        topic: str,
+        wrap: Wrap[Fact],
+        now_s: Callable[[], float] = time.time,
+        on_failure: Callable[[Exception], None] = _stop_nothing,
+    ) -> None:
+        self.boot_id = new_id()
+        self._store = store
+        self._topic = topic
+        self._wrap = wrap
+        self._now_s = now_s
+        self._on_failure = on_failure
+        self._n = 0
+        self._broken = False
+
+    @property
+    def n(self) -> int:
+        """The last number given."""
+        return self._n
+
+    def pending(self, deed: Deed, fact: Fact | None = None) -> PendingEvent:
+        """Numbers a deed. Whoever calls this stores the event, come what may; `write` does."""
+        return self._numbered(deed, fact).event
+
+    async def write(
+        self,
+        deed: Deed,
+        write: Callable[[PendingEvent], Awaitable[T]],
+        fact: Fact | None = None,
+    ) -> T:
+        """Does one write to the store, whose document carries the deed.
+
+        `write` does nothing after that write: whatever it raises but StoreBroken has to mean that
+        nothing was stored. Then its number is filled by a void deed, and the error goes on.
+        """
+        return await self.write_many([(deed, fact)], lambda events: write(events[0]))
+
+    async def write_many(
+        self,
+        deeds: Sequence[tuple[Deed, Fact | None]],
+        write: Callable[[tuple[PendingEvent, ...]], Awaitable[T]],
+    ) -> T:
+        """Like `write`, for one document that carries several deeds."""
+        numbered = [self._numbered(deed, fact) for deed, fact in deeds]
+        return await _undisturbed(self._write(numbered, write))
+
+    async def record(self, deed: Deed, fact: Fact | None = None) -> None:
+        """Stores a deed that changes no document: a read, a refusal."""
+        await _undisturbed(self._store_alone([self._numbered(deed, fact)]))
+
+    async def _write(
+        self,
+        numbered: Sequence[_Numbered],
+        write: Callable[[tuple[PendingEvent, ...]], Awaitable[T]],
+    ) -> T:
+        try:
+            return await write(tuple(each.event for each in numbered))
+        except StoreBroken as error:
+            self._fail(error)
+            raise
+        except Exception:
+            await self._store_alone([self._void(each.n) for each in numbered])
+            raise
+
+    async def _store_alone(self, numbered: Sequence[_Numbered]) -> None:
+        documents = [
+            Document(each.event.id, PLATFORM, {}, pending=(each.event,)) for each in numbered
+        ]
+        try:
+            await self._store.insert_many(DEEDS, documents)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def _numbered(self, deed: Deed, fact: Fact | None) -> _Numbered:
+        if self._broken:
+            raise SeriesBroken
+        # The payload first: a fact that cannot be serialised must not use up a number.
+        n = self._n + 1
+        numbered = self._as_event(deed, fact, n)
+        self._n = n
+        return numbered
+
+    def _void(self, n: int) -> _Numbered:
+        nothing = Deed(
+            actor=Actor.service(), action=Action.ACTION_VOID, outcome=Outcome.OUTCOME_FAILED
+        )
+        return self._as_event(nothing, None, n)
+
+    def _as_event(self, deed: Deed, fact: Fact | None, n: int) -> _Numbered:
+        event_id = new_id()
+        message = DeedMessage(
+            deed_id=new_id(),
+            tenant=deed.tenant,
+            actor=deed.actor.pseudonym,
+            role=deed.actor.role,
+            action=deed.action,
+            object_id=deed.object_id,
+            purpose=deed.purpose,
+            outcome=deed.outcome,
+            at_ms=deed.at_ms or int(self._now_s() * 1000),
+            request_id=deed.request_id,
+            boot_id=self.boot_id,
+            n=n,
+            commitment=deed.commitment,
+        )
+        # By object, so that all that is told about one recording or tenant keeps its order.
+        key = deed.object_id or deed.tenant or self.boot_id
+        payload = self._wrap(event_id, message, fact)
+        return _Numbered(n, PendingEvent(event_id, self._topic, key, payload))
+
+    def _fail(self, error: Exception) -> None:
+        self._broken = True
+        self._on_failure(error)
+
+
+async def _undisturbed(work: Coroutine[object, object, T]) -> T:
+    """Finishes the work even if its caller is cancelled, and then lets the cancellation pass.
+
+    Structured like a task group of one, but for its point: a task group would hand the
+    cancellation on, and a write given up half way leaves a number of unknown fate.
+    """
+    task = asyncio.ensure_future(work)
+    interrupted: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        if not task.cancelled():
+            task.exception()  # seen: its caller has left
+        raise interrupted
+    return task.result()
