@@ -25,12 +25,8 @@ class SignInRefused(AccessError):
     """Unknown ID, wrong PIN, frozen, locked, expired: nobody learns which."""
 
 
-class TooManyFromThere(AccessError):
-    """A network or calling number used up its failures."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(retry_after_s)
-        self.retry_after_s = retry_after_s
+class Locked(SignInRefused):
+    """Tried too often for now. Counted apart, answered alike."""
 
 
 class Busy(AccessError):

@@ -14,6 +14,8 @@ from msgspec import Struct
 SECOND_MS = 1_000
 HOUR_MS = 3_600 * SECOND_MS
 DAY_MS = 24 * HOUR_MS
+KNOWN_DAYS = 180
+"""How long a success makes its caller known."""
 
 
 class Channel(StrEnum):
@@ -34,8 +36,6 @@ class Limits(Struct, frozen=True):
     """After as many the credential freezes: NIST SP 800-63B allows no more."""
     known_tries_per_day: int = 10
     """Per access ID and known caller."""
-    known_days: int = 180
-    """How long a success makes its caller known."""
     origin_failures_per_hour: int = 10
     """Per network or calling number, whatever it asks for."""
     tenant_failures_per_hour: int = 600

@@ -1,0 +1,73 @@
+"""What the checking half of auth keeps: sessions, challenges, releases and throttle buckets.
+
+All of it is short-lived and none of it names a person: ids are random or keyed hashes, tokens
+stand only as their SHA-256. Whatever lapsed is swept by `expires_at_s`, once its events are out.
+"""
+
+from msgspec import Struct
+
+from voicefile.docstore.port import Collection, Index
+
+EXPIRES = Index("expires", "expires_at_s")
+
+SESSIONS = Collection("sessions", indexes=(EXPIRES, Index("credential", "credential")))
+"""Document id: the hash of the session's token."""
+CHALLENGES = Collection("challenges", indexes=(EXPIRES,))
+"""Document id: the hash of the challenge."""
+THROTTLES = Collection("throttles", indexes=(EXPIRES,))
+"""Document id: the keyed hash of what is counted. Body: {state, expires_at_s}."""
+RELEASES = Collection("releases", indexes=(EXPIRES, Index("listening", "listening", unique=True)))
+"""Document id: the release id."""
+
+COLLECTIONS = (SESSIONS, CHALLENGES, THROTTLES, RELEASES)
+
+
+class Session(Struct, frozen=True):
+    """A customer who proved the PIN, and the answer where there is a question."""
+
+    id: str
+    """Random; stands for the session wherever the token must not."""
+    tenant: str
+    credential: str
+    generation: int
+    """The PIN it was opened with; a re-issue ends it."""
+    level: int
+    """2 once the question was answered, else 1."""
+    opened_at_s: int
+    seen_at_s: int
+    expires_at_s: int
+    """Its absolute end, whatever happens."""
+    ended: bool = False
+
+
+class Challenge(Struct, frozen=True):
+    """A correct PIN that waits for the answer to the question."""
+
+    tenant: str
+    credential: str
+    generation: int
+    tries: int
+    """Answers charged so far."""
+    expires_at_s: int
+    done: bool = False
+
+
+class Release(Struct, frozen=True):
+    """A data key handed out for one listening."""
+
+    tenant: str
+    listening: str
+    """The hash of who listens to what under which name for it; one release for each."""
+    holder: str
+    """The session's or the principal's id."""
+    role: str
+    credential: str
+    recording: str
+    purpose: int
+    opened_at_s: int
+    leased_until_s: int
+    expires_at_s: int
+    instances: tuple[bytes, ...]
+    """Hashes of the public keys the data key was sealed to."""
+    ended: bool = False
+    bytes_sent: int = 0

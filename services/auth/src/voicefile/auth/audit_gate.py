@@ -1,0 +1,109 @@
+"""The audit gate: new releases only while what they record can reach the log.
+
+Auth asks the log four times a second whether it can append. Without a yes for a second no new
+release is given. And where the log says yes but auth's own deeds do not arrive (the bus between
+them is down), new releases end once the oldest of them has waited for half an hour. Listenings
+under way go on in both cases: they are recorded already.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+from msgspec import Struct
+
+from voicefile.auth.access_errors import AuditUnavailable
+
+PATH = "/audit/internal/v1/appendable"
+
+
+class GateLimits(Struct, frozen=True):
+    """How long silence and delay are borne."""
+
+    ask_every_s: float = 0.25
+    answer_within_s: float = 0.5
+    yes_lasts_s: float = 1.0
+    """An older yes counts no longer."""
+    deed_waits_s_max: float = 1_800.0
+    """How old auth's oldest deed outside the log may be."""
+
+
+class AuditGate:
+    """Knows whether a new release could be recorded."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        boot_id: str,
+        limits: GateLimits | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._boot_id = boot_id
+        self._limits = limits or GateLimits()
+        self._now_s = now_s
+        self._last_yes_s: float | None = None
+        self._numbered: deque[tuple[int, float]] = deque()
+        self._last_n = 0
+
+    def numbered(self, n: int) -> None:
+        """A deed of this instance got its number now.
+
+        Deeds of one second share an entry, so that a bus that is down for long costs no memory.
+        """
+        now_s = self._now_s()
+        self._last_n = max(self._last_n, n)
+        if not self._numbered or now_s - self._numbered[-1][1] >= 1.0:
+            self._numbered.append((n, now_s))
+
+    def require_open(self) -> None:
+        """Raises AuditUnavailable unless a new release may be given."""
+        now_s = self._now_s()
+        if self._last_yes_s is None or now_s - self._last_yes_s > self._limits.yes_lasts_s:
+            raise AuditUnavailable
+        if self._numbered and now_s - self._numbered[0][1] > self._limits.deed_waits_s_max:
+            raise AuditUnavailable
+
+    async def ask(self) -> None:
+        """Asks once; whatever is no clear yes changes nothing, so the last yes runs out."""
+        # Counted from before the question: a slow answer is an old one.
+        asked_s = self._now_s()
+        try:
+            response = await self._client.get(PATH, timeout=self._limits.answer_within_s)
+            answer = response.raise_for_status().json()
+        except (httpx.HTTPError, ValueError):
+            return
+        if not isinstance(answer, Mapping):
+            return
+        if answer.get("appendable") is True:
+            self._last_yes_s = asked_s
+        sequenced = answer.get("sequenced")
+        if isinstance(sequenced, Mapping):
+            n = sequenced.get(self._boot_id, 0)
+            self._arrived(n if isinstance(n, int) else 0)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps asking while entered."""
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self._keep_asking())
+            try:
+                yield
+            finally:
+                asking.cancel()
+
+    async def _keep_asking(self) -> None:
+        while True:
+            await self.ask()
+            await asyncio.sleep(self._limits.ask_every_s)
+
+    def _arrived(self, n: int) -> None:
+        """Forgets what is in the log: all numbers up to n."""
+        while len(self._numbered) > 1 and self._numbered[1][0] <= n + 1:
+            self._numbered.popleft()
+        if n >= self._last_n:
+            self._numbered.clear()
