@@ -9,17 +9,20 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from opentelemetry import trace
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voicefile.chassis.metrics import request_seconds
 from voicefile.chassis.problems import INTERNAL, problem_response
 from voicefile.chassis.stack import where_it_broke
+from voicefile.chassis.telemetry import SCOPE
 
 log = structlog.get_logger(__name__)
 
 REQUEST_ID_HEADER: Final = b"voicefile-request-id"
-CLIENT_GONE: Final = 499
-"""Logged, never sent: the client left before the answer was whole."""
+CUT_SHORT: Final = 499
+"""Logged, never sent: the client left, or we broke off, before the answer was whole."""
 
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,11 +45,24 @@ class ResponseCutShort(Exception):
     """
 
 
+class ClientGone(Exception):
+    """What `send` raises on the in-process wire once nobody listens."""
+
+
 class Edge:
     """Pure ASGI: wraps a whole app, touches no chunk of a body."""
 
-    def __init__(self, app: ASGIApp, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        name: str,
+        tracer: trace.Tracer | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
+        self._name = name
+        self._tracer = trace.get_tracer(SCOPE) if tracer is None else tracer
         self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,37 +72,54 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started_s = self._monotonic()
         # Always a fresh one: a client's own would be an input value in the logs.
         request_id = secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)
-        with structlog.contextvars.bound_contextvars(request=request_id):
+        started_s = self._monotonic()
+        # A client's traceparent counts for nothing either; inside one process spans still nest.
+        with (
+            structlog.contextvars.bound_contextvars(request=request_id),
+            self._tracer.start_as_current_span(
+                "request", record_exception=False, set_status_on_exception=False
+            ) as span,
+        ):
             try:
                 await _guarded(self._app, scope, receive, answer)
             finally:
-                log.info(
-                    "request",
-                    method=_method(scope),
-                    route=route_template(scope),
-                    status=answer.status,
-                    duration_ms=round((self._monotonic() - started_s) * 1000),
-                )
+                self._report(scope, answer.outcome, span, self._monotonic() - started_s)
+
+    def _report(self, scope: Scope, status: int, span: trace.Span, took_s: float) -> None:
+        method, route = _method(scope), route_template(scope)
+        request_seconds().labels(self._name, method, route, status).observe(took_s)
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.request.method", method)
+        span.set_attribute("http.route", route)
+        span.set_attribute("http.response.status_code", status)
+        log.info(
+            "request", method=method, route=route, status=status, duration_ms=round(took_s * 1000)
+        )
 
 
 async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, answer: "_Answer") -> None:
     try:
         await app(scope, receive, answer)
-    except (ClientDisconnect, ConnectionError):
-        answer.status = CLIENT_GONE
-    except Exception as error:  # noqa: BLE001 the last edge: whatever it is, a client gets no more than an id
-        error_id = secrets.token_hex(8)
+    except Exception as error:
+        # The last edge: whatever it is, a client gets no more than an id.
+        if _left(error):
+            return
+        error_id = secrets.token_hex(16)
         log.error("request_failed", error=error_id, **where_it_broke(error))  # noqa: TRY400 a traceback would quote values
         if answer.status:
-            answer.status = INTERNAL.status
             raise ResponseCutShort from None
         response = problem_response(INTERNAL, extensions={"error_id": error_id})
         await response(scope, receive, answer)
+
+
+def _left(error: Exception) -> bool:
+    if isinstance(error, ExceptionGroup):
+        return all(_left(inner) for inner in error.exceptions)
+    return isinstance(error, ClientDisconnect | ClientGone)
 
 
 class _Answer:
@@ -96,12 +129,20 @@ class _Answer:
         self._send = send
         self._request_id = request_id.encode()
         self.status = 0
+        self._whole = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = self._headers(list(message.get("headers", [])))
         await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._whole = True
+
+    @property
+    def outcome(self) -> int:
+        """The status, if the client was sent all of the answer."""
+        return self.status if self._whole else CUT_SHORT
 
     def _headers(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         kept = [header for header in given if header[0].lower() not in _ALWAYS_NAMES]

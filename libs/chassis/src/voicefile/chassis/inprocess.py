@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voicefile.chassis.edge import ClientGone
 from voicefile.chassis.problems import NOT_FOUND, problem_response
 from voicefile.chassis.service import Service
 
@@ -21,10 +22,6 @@ LEAVE_S_MAX: Final = 5.0
 """How long an app may go on after its client left (to write down how it ended)."""
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 _Head = tuple[int, list[tuple[bytes, bytes]]]
-
-
-class ClientGone(ConnectionError):
-    """What an app's `send` raises once nobody listens."""
 
 
 class InProcessTransport(httpx.AsyncBaseTransport):

@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +27,7 @@ from voicefile.identity.tokens import KeysUnavailable, TokenRefused
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:voicefile:problem:"
+_Handler = Callable[[Request, Any], Awaitable[Response]]
 _BEARER: Final = {"WWW-Authenticate": "Bearer"}
 _HEADERS_KEPT: Final = frozenset({"allow", "content-range", "retry-after", "www-authenticate"})
 
@@ -191,17 +192,15 @@ async def _answer_rate_limited(_request: Request, error: Exception) -> Response:
     return problem_response(RATE_LIMITED, headers={"Retry-After": str(wait_s)})
 
 
-def _answer_group(
-    app: FastAPI,
-) -> Callable[[Request, ExceptionGroup[Exception]], Awaitable[Response]]:
-    async def answer(request: Request, error: ExceptionGroup[Exception]) -> Response:
+def _answer_group(app: FastAPI) -> _Handler:
+    async def answer(request: Request, error: Exception) -> Response:
         # A TaskGroup wraps what one of its tasks raised; the table speaks of what is inside.
         # Several failures at once have no one answer: they go on to the edge.
         inner = _only(error)
         for kind in type(inner).__mro__ if inner is not None else ():
-            handler = app.exception_handlers.get(kind)
-            if handler is not None:
-                return cast("Response", await handler(request, inner))
+            if kind in app.exception_handlers:
+                handler = cast("_Handler", app.exception_handlers[kind])
+                return await handler(request, inner)
         raise error
 
     return answer

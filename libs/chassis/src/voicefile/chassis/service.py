@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import Tracer
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +21,7 @@ from voicefile.identity.tokens import TokenVerifier
 OPENAPI_PATH: Final = "/v1/openapi.json"
 _INTERNAL: Final = "/internal/"
 # FastAPI's own telemetry writes paths and queries into spans: chassis.telemetry writes templates.
-_NO_TELEMETRY: Final = {
+_NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
     "logs": False,
@@ -76,6 +78,7 @@ def new_app(
     body: BodyLimit = BodyLimit(),
     bodies: Mapping[str, BodyLimit] | None = None,
     openapi_path: str | None = OPENAPI_PATH,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """An app with everything that every app of ours has.
 
@@ -94,7 +97,7 @@ def new_app(
     install(app, problems or {})
     # The one added last stands outermost.
     app.add_middleware(LimitBody, limits=BodyLimits(usual=body, of_path=bodies or {}))
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, name=title, tracer=tracer)
     if tokens is not None:
         app.state.tokens = tokens
     if openapi_path is not None:

@@ -5,6 +5,9 @@ IdentityError
 └── KeysUnavailable   the signer's public keys cannot be had now; try later
 """
 
+import asyncio
+import base64
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +29,18 @@ LEEWAY_S: Final = 5
 LIFETIME_S_MAX: Final = 900
 """The longest life auth ever gives (staff); a longer one was not signed by our rules."""
 
+KEYS_PATH: Final = "/auth/v1/keys"
+KEYS_RENEW_S: Final = 300.0
+"""A key withdrawn by the signer counts here no longer than this, while the signer answers."""
+KEYS_STALE_S_MAX: Final = 3600.0
+"""With keys older than this nothing is verified any more."""
+KEYS_RETRY_S: Final = 5.0
+KEYS_TIMEOUT_S: Final = 5.0
+KEYS_BYTES_MAX: Final = 64 * 1024
+KEYS_MAX: Final = 64
+
+_OK: Final = 200
+_PUBLIC_KEY_BYTES: Final = 32
 _HEADER_NAMES: Final = frozenset({"alg", "kid", "typ"})
 _TYPES: Final = frozenset({"JWT", "at+jwt"})
 _CLAIMS: Final = ("iss", "aud", "sub", "tenant", "role", "iat", "exp", "jti")
@@ -63,6 +78,92 @@ class FixedKeySet:
 
     async def find(self, kid: str) -> bytes | None:
         return self._keys.get(kid)
+
+
+class _Answer(Protocol):
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def content(self) -> bytes: ...
+
+
+class KeyServer(Protocol):
+    """The one thing this package asks of an HTTP client; `httpx.AsyncClient` can do it."""
+
+    async def get(self, url: str, *, timeout: float) -> _Answer: ...  # noqa: ASYNC109 httpx calls it so
+
+
+class RemoteKeySet:
+    """The signer's published keys, kept here and renewed when old or when an unknown id appears."""
+
+    def __init__(
+        self,
+        client: KeyServer,
+        *,
+        path: str = KEYS_PATH,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._monotonic = monotonic
+        self._renewing = asyncio.Lock()
+        self._keys: Mapping[str, bytes] = {}
+        self._renewed_s = float("-inf")
+        self._tried_s = float("-inf")
+
+    async def find(self, kid: str) -> bytes | None:
+        if self._wants(kid):
+            async with self._renewing:
+                # Whoever waited here finds that somebody else has asked meanwhile.
+                if self._wants(kid):
+                    await self._renew()
+        if self._monotonic() - self._renewed_s > KEYS_STALE_S_MAX:
+            raise KeysUnavailable
+        return self._keys.get(kid)
+
+    def _wants(self, kid: str) -> bool:
+        now_s = self._monotonic()
+        # Tokens with invented key ids must not become a flood of requests to the signer.
+        may = now_s - self._tried_s >= KEYS_RETRY_S
+        return may and (kid not in self._keys or now_s - self._renewed_s >= KEYS_RENEW_S)
+
+    async def _renew(self) -> None:
+        self._tried_s = self._monotonic()
+        try:
+            answer = await self._client.get(self._path, timeout=KEYS_TIMEOUT_S)
+            if answer.status_code != _OK or len(answer.content) > KEYS_BYTES_MAX:
+                return
+            self._keys = parse_keys(answer.content)
+        except Exception:  # noqa: BLE001 whatever the client raises, there is no answer: the keys we have must do
+            return
+        self._renewed_s = self._monotonic()
+
+
+def publish_keys(keys: Mapping[str, bytes]) -> dict[str, object]:
+    """Ed25519 public keys by id as a JWK Set (RFC 7517, RFC 8037)."""
+    return {
+        "keys": [
+            {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": ALGORITHM, "kid": kid}
+            | {"x": base64.urlsafe_b64encode(public).rstrip(b"=").decode()}
+            for kid, public in keys.items()
+        ]
+    }
+
+
+def parse_keys(document: bytes) -> dict[str, bytes]:
+    """The Ed25519 keys of a JWK Set; others are passed over. Raises ValueError."""
+    found: dict[str, bytes] = {}
+    try:
+        entries = json.loads(document)["keys"][:KEYS_MAX]
+        for entry in entries:
+            if (entry.get("kty"), entry.get("crv")) != ("OKP", "Ed25519"):
+                continue
+            public = base64.urlsafe_b64decode(entry["x"] + "=")
+            if isinstance(entry["kid"], str) and len(public) == _PUBLIC_KEY_BYTES:
+                found[entry["kid"]] = public
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("not a key set") from None
+    return found
 
 
 class TokenVerifier:

@@ -1,0 +1,203 @@
+"""Logs: one JSON object a line, on standard error, holding only what is allowed by name and shape.
+
+What other libraries log passes from WARNING up, without its arguments: the name of the logger,
+the place in its source, and the message if it stands there letter by letter. Exceptions leave
+their types and places, never their words.
+"""
+
+import ast
+import logging
+import sys
+import threading
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from voicefile.chassis.log_fields import Shape, allowed_fields, is_event, plain
+from voicefile.chassis.stack import where_it_broke
+
+UNNAMED: Final = "unnamed"
+"""Stands where an event's name had something formatted into it."""
+_KEPT_ALWAYS: Final = frozenset({"event", "level", "time", "service", "message"})
+_MESSAGE_CHARS_MAX: Final = 200
+_FOREIGN: Final = "foreign_log"
+
+
+class AllowList:
+    """A structlog processor: drops what is not allowed, and counts it by name."""
+
+    def __init__(self, fields: dict[str, Shape] | None = None) -> None:
+        self._fields = allowed_fields() if fields is None else fields
+        self.dropped: Counter[str] = Counter()
+        """How many values were dropped; names that are no field at all count together."""
+
+    def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        kept: EventDict = {}
+        dropped = 0
+        for name, given in line.items():
+            value = plain(given)
+            if name in _KEPT_ALWAYS or (name in self._fields and self._fields[name](value)):
+                kept[name] = value
+            elif value is not None:
+                dropped += 1
+                self.dropped[name if name in self._fields else UNNAMED] += 1
+        if not is_event(kept.get("event")):
+            kept["event"] = UNNAMED
+            dropped += 1
+            self.dropped["event"] += 1
+        if dropped:
+            kept["dropped"] = dropped
+        return kept
+
+
+def configure(
+    service: str, *, stream: TextIO | None = None, console: bool | None = None
+) -> AllowList:
+    """Sends every log of this process through the allow-list, which it answers for its counts.
+
+    `console`: lines for people instead of JSON; by default when the stream is a terminal.
+    """
+    out = sys.stderr if stream is None else stream
+    for_people = out.isatty() if console is None else console
+    allow_list = AllowList()
+    structlog.configure(
+        processors=[
+            _only_own_message,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _exception_as_place,
+            allow_list,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _stamp_service(service),
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+            if for_people
+            else structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    _route_stdlib()
+    _route_hooks()
+    return allow_list
+
+
+def _only_own_message(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    # `message` passes unchecked, so only _ForeignHandler may set it, by a key no caller writes.
+    line.pop("message", None)
+    literal = line.pop(_LITERAL, None)
+    if literal is not None:
+        line["message"] = literal
+    return line
+
+
+_LITERAL: Final = " literal"
+
+
+def _exception_as_place(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    given = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        line.update(where_it_broke(error))
+    return line
+
+
+def _stamp_service(service: str) -> structlog.typing.Processor:
+    def stamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        line["service"] = service
+        return line
+
+    return stamp
+
+
+class _ForeignHandler(logging.Handler):
+    """Takes records of the standard library's logging into ours, without their arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields.update(where_it_broke(record.exc_info[1]))
+        fields.setdefault("frames", _place(record))
+        literal = _literal(record)
+        if literal is not None:
+            fields[_LITERAL] = literal
+        log = structlog.get_logger()
+        speak = log.error if record.levelno >= logging.ERROR else log.warning
+        speak(_FOREIGN, **fields)
+
+
+def _place(record: logging.LogRecord) -> str:
+    return f"{'/'.join(Path(record.pathname).parts[-2:])}:{record.lineno}"
+
+
+def _literal(record: logging.LogRecord) -> str | None:
+    """The message if it stands in the source as it is: then no value was formatted into it."""
+    message = record.msg
+    if not isinstance(message, str) or len(message) > _MESSAGE_CHARS_MAX:
+        return None
+    return message.strip() if message in _literals(record.pathname) else None
+
+
+@lru_cache(maxsize=64)
+def _literals(path: str) -> frozenset[str]:
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    return frozenset(
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def _route_stdlib() -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [_ForeignHandler()]
+    root.setLevel(logging.WARNING)
+    # The default way of showing a warning prints its text; pydantic's quote the value.
+    logging.captureWarnings(True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = []
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
+
+
+def _route_hooks() -> None:
+    """What nobody caught is logged like anything else, not printed with its words."""
+
+    def uncaught(
+        _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+    ) -> None:
+        structlog.get_logger().critical("uncaught", **where_it_broke(error))
+
+    def uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            structlog.get_logger().critical("uncaught", **where_it_broke(args.exc_value))
+
+    def unraisable(args: Any) -> None:
+        if args.exc_value is not None:
+            structlog.get_logger().error("unraisable", **where_it_broke(args.exc_value))
+
+    sys.excepthook = uncaught
+    threading.excepthook = uncaught_in_thread
+    sys.unraisablehook = unraisable
+
+
+def release() -> None:
+    """Puts the process's own ways of speaking back (tests, and commands that end with words)."""
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    root.handlers[:] = [each for each in root.handlers if not isinstance(each, _ForeignHandler)]
+    logging.captureWarnings(False)
+    sys.excepthook = sys.__excepthook__
+    threading.excepthook = threading.__excepthook__
+    sys.unraisablehook = sys.__unraisablehook__
