@@ -104,8 +104,7 @@ class Edge:
 async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, answer: "_Answer") -> None:
     try:
         await app(scope, receive, answer)
-    except Exception as error:
-        # The last edge: whatever it is, a client gets no more than an id.
+    except Exception as error:  # noqa: BLE001 the last edge: a client gets no more than an id
         if _left(error):
             return
         error_id = secrets.token_hex(16)

@@ -128,15 +128,16 @@ class RemoteKeySet:
         return may and (kid not in self._keys or now_s - self._renewed_s >= KEYS_RENEW_S)
 
     async def _renew(self) -> None:
-        self._tried_s = self._monotonic()
         try:
             answer = await self._client.get(self._path, timeout=KEYS_TIMEOUT_S)
-            if answer.status_code != _OK or len(answer.content) > KEYS_BYTES_MAX:
-                return
-            self._keys = parse_keys(answer.content)
-        except Exception:  # noqa: BLE001 whatever the client raises, there is no answer: the keys we have must do
-            return
-        self._renewed_s = self._monotonic()
+            if answer.status_code == _OK and len(answer.content) <= KEYS_BYTES_MAX:
+                self._keys = parse_keys(answer.content)
+                self._renewed_s = self._monotonic()
+        except Exception:  # noqa: BLE001, S110 whatever the client raises, there is no answer: the keys we have must do
+            pass
+        finally:
+            # Only now: who comes meanwhile waits for this answer instead of going without.
+            self._tried_s = self._monotonic()
 
 
 def publish_keys(keys: Mapping[str, bytes]) -> dict[str, object]:
