@@ -5,12 +5,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from voicefile.contracts.playback.v1 import PlaybackEvent
 from voicefile.crypto.secret import DataKey
+from voicefile.deeds.deed import Outcome
+from voicefile.deeds.series import DeedSeries
+from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.identity.principal import Role
+from voicefile.playback.app import COLLECTIONS
 from voicefile.playback.ask_auth import Release
 from voicefile.playback.errors import AuthUnavailable, ReleaseOver, TooManyListenings
+from voicefile.playback.events import TOPIC, wrap
 from voicefile.playback.listener import Listener
 from voicefile.playback.listenings import Listenings
+from voicefile.playback.outcomes import Outcomes
 from voicefile.playback.settings import PlaybackSettings
 
 RECORDING = "ab" * 16
@@ -72,17 +79,38 @@ def auth():
 
 
 @pytest.fixture
-def outcomes():
-    return []
+async def store(tmp_path):
+    opened = await SqliteDocStore.open(tmp_path / "playback.db", COLLECTIONS)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def outcomes(store, clock):
+    series = DeedSeries(store, topic=TOPIC, wrap=wrap, now_s=clock)
+    return Outcomes(store, series, now_s=clock)
 
 
 @pytest.fixture
 def listenings(auth, clock, outcomes):
-    async def ended(listening, end):
-        outcomes.append(end)
-
     settings = PlaybackSettings(listenings_max=3)
-    return Listenings(auth=auth, settings=settings, ended=ended, now=clock)
+    return Listenings(auth=auth, settings=settings, outcomes=outcomes, now=clock)
+
+
+@pytest.fixture
+def recorded(store):
+    async def read():
+        events = [
+            PlaybackEvent.FromString(event.payload)
+            for _, document in await store.pending()
+            for event in document.pending
+        ]
+        return [
+            (each.deed.object_id, each.listening_ended.bytes_sent, each.deed.outcome)
+            for each in events
+        ]
+
+    return read
 
 
 async def test_requests_of_one_session_for_one_recording_are_one_listening(listenings, auth):
@@ -133,7 +161,7 @@ async def test_while_it_plays_the_lease_is_renewed(listenings, auth, clock):
 
 
 async def test_after_sign_out_a_playing_stream_is_cut_within_its_lease(
-    listenings, auth, clock, outcomes
+    listenings, auth, clock, recorded
 ):
     listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
     async with listenings.playing(listening):
@@ -142,7 +170,7 @@ async def test_after_sign_out_a_playing_stream_is_cut_within_its_lease(
         await listenings.look_after()
         assert not listenings.usable(listening)
     await listenings.look_after()
-    assert outcomes == ["over"]
+    assert await recorded() == [(listening.release.id, 0, Outcome.OUTCOME_DONE)]
 
 
 async def test_with_auth_away_the_lease_runs_out_and_no_key_outlives_it(listenings, auth, clock):
@@ -156,17 +184,15 @@ async def test_with_auth_away_the_lease_runs_out_and_no_key_outlives_it(listenin
         assert not listenings.usable(listening)
 
 
-async def test_a_listening_ends_when_no_byte_was_asked_for_long(
-    listenings, auth, clock, outcomes
-):
+async def test_a_listening_ends_when_no_byte_was_asked_for_long(listenings, auth, clock, recorded):
     listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
     listening.bytes_sent = 77
     clock.now_s += 299
     await listenings.look_after()
-    assert outcomes == []
+    assert await recorded() == []
     clock.now_s += 2
     await listenings.look_after()
-    assert outcomes == ["idle"]
+    assert await recorded() == [(listening.release.id, 77, Outcome.OUTCOME_DONE)]
     assert auth.ended == [(listening.release.id, 77, "idle")]
     await listenings.of(CUSTOMER, RECORDING, request_id="r")
     assert len(auth.granted) == 2
@@ -179,11 +205,39 @@ async def test_an_instance_holds_no_more_keys_than_it_may(listenings):
         await listenings.of(Listener(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
 
 
-async def test_stopping_gives_every_listening_its_outcome(listenings, outcomes):
+async def test_stopping_gives_every_listening_its_outcome(listenings, recorded):
     for n in range(3):
         await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
     await listenings.end_all()
-    assert outcomes == ["stopped"] * 3
+    assert len(await recorded()) == 3
+
+
+async def test_a_listening_of_a_process_that_died_is_recorded_as_failed(
+    listenings, outcomes, clock, recorded
+):
+    lost = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    clock.now_s += 10_000
+    assert await outcomes.sweep(older_than_s=420) == 1
+    assert await outcomes.sweep(older_than_s=420) == 0
+    assert await recorded() == [(lost.release.id, 0, Outcome.OUTCOME_FAILED)]
+
+
+async def test_a_listening_that_is_renewed_is_never_swept(listenings, outcomes, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    async with listenings.playing(listening):
+        for _ in range(40):
+            clock.now_s += 31
+            await listenings.look_after()
+        assert await outcomes.sweep(older_than_s=420) == 0
+
+
+async def test_a_listening_ended_elsewhere_is_over_here_too(listenings, outcomes, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    document = listening.document
+    await outcomes.ended(document, bytes_sent=0, outcome=Outcome.OUTCOME_FAILED)
+    clock.now_s += 60
+    with pytest.raises(ReleaseOver):
+        await listenings.of(CUSTOMER, RECORDING, request_id="r")
 
 
 def test_a_listener_never_shows_its_bearer():

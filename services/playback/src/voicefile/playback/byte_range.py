@@ -23,6 +23,10 @@ class ByteRange:
     total: int
 
     @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    @property
     def partial(self) -> bool:
         return (self.start, self.stop) != (0, self.total)
 

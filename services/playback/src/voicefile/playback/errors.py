@@ -41,3 +41,7 @@ class AuthUnavailable(PlaybackError):
 
 class TooManyListenings(PlaybackError):
     """This instance holds as many keys as it may."""
+
+
+class RecordingDamaged(PlaybackError):
+    """A sealed object is missing or did not open."""

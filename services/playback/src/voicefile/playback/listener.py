@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 
 from voicefile.identity.principal import Role
 
-SESSION_PREFIX = "vs_"
-"""An opaque customer session starts like this; anything else is a principal's token."""
-
 
 @dataclass(frozen=True)
 class Listener:
@@ -18,7 +15,6 @@ class Listener:
     principal: str = ""
     """A care agent's id; empty for a customer, whose id only auth knows."""
     purpose: str = ""
-    device: str = field(default="", repr=False)
 
     def listening_key(self, recording_id: str) -> str:
         """What makes two requests one listening: this session or agent, purpose and recording."""

@@ -7,18 +7,24 @@ while it plays. No key without a release, no audio without a key.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
+from voicefile.deeds.deed import Outcome
+from voicefile.docstore.port import Document, VersionConflict
 from voicefile.playback.ask_auth import Auth, Release
 from voicefile.playback.errors import PlaybackError, ReleaseOver, TooManyListenings
 from voicefile.playback.listener import Listener
+from voicefile.playback.outcomes import Outcomes
 from voicefile.playback.settings import PlaybackSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
+
+LOST_AFTER_S = 120.0
+"""How much longer than an idle listening an untouched one is left to its own process."""
 
 
 @dataclass
@@ -27,16 +33,13 @@ class Listening:
 
     listener: Listener
     release: Release
+    document: Document
     leased_until: float
     asked_at: float
     bytes_sent: int = 0
     streams: int = 0
     over: bool = False
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-
-
-Ended = Callable[[Listening, str], Awaitable[None]]
-"""Records the outcome: the listening, and how it ended (idle, over, stopped)."""
 
 
 class Listenings:
@@ -47,12 +50,12 @@ class Listenings:
         *,
         auth: Auth,
         settings: PlaybackSettings,
-        ended: Ended,
+        outcomes: Outcomes,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._auth = auth
         self._settings = settings
-        self._ended = ended
+        self._outcomes = outcomes
         self._now = now
         self._open: dict[str, Listening] = {}
         self._opening: dict[str, asyncio.Lock] = {}
@@ -79,11 +82,14 @@ class Listenings:
     ) -> Listening:
         if len(self._open) >= self._settings.listenings_max:
             raise TooManyListenings
+        asked = self._now()
         release = await self._auth.release(
             listener, recording_id, listening=key, request_id=request_id
         )
-        now = self._now()
-        begun = Listening(listener, release, leased_until=now + release.lease_s, asked_at=now)
+        document = await self._outcomes.begun(listener, tenant=release.tenant, release=release.id)
+        begun = Listening(
+            listener, release, document, leased_until=asked + release.lease_s, asked_at=asked
+        )
         self._open[key] = begun
         return begun
 
@@ -105,6 +111,12 @@ class Listenings:
                 raise
             # Counted from before the question: a slow answer must not stretch the lease.
             listening.leased_until = asked + lease_s
+            # Ended elsewhere, as a listening of a dead process is: then it is over here, too.
+            try:
+                listening.document = await self._outcomes.touched(listening.document)
+            except VersionConflict:
+                listening.over = True
+                raise ReleaseOver from None
 
     @asynccontextmanager
     async def playing(self, listening: Listening) -> AsyncIterator[None]:
@@ -128,6 +140,7 @@ class Listenings:
 
     async def look_after(self) -> None:
         """One round of `keep`."""
+        await self._outcomes.sweep(older_than_s=self._settings.listening_idle_s + LOST_AFTER_S)
         for key, listening in list(self._open.items()):
             try:
                 await self._look_after(key, listening)
@@ -150,7 +163,9 @@ class Listenings:
 
     async def _end(self, key: str, listening: Listening, end: str) -> None:
         # The outcome first: a listening forgotten without one would leave a release unexplained.
-        await self._ended(listening, end)
+        await self._outcomes.ended(
+            listening.document, bytes_sent=listening.bytes_sent, outcome=Outcome.OUTCOME_DONE
+        )
         listening.over = True
         self._open.pop(key, None)
         self._opening.pop(key, None)

@@ -3,16 +3,26 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from voicefile.blobstore.port import BlobName, BlobStore
+from voicefile.blobstore.port import BlobMissing, BlobName, BlobStore
 from voicefile.blobstore.sealed import SealedBlob
 from voicefile.crypto.envelope import Context, Kind, object_id
+from voicefile.crypto.errors import Tampered
+from voicefile.playback.ask_auth import Auth
 from voicefile.playback.byte_range import ByteRange, requested
-from voicefile.playback.errors import ReleaseOver
+from voicefile.playback.errors import RecordingDamaged, ReleaseOver
+from voicefile.playback.listener import Listener
 from voicefile.playback.listenings import Listening, Listenings
+from voicefile.playback.outcomes import Outcomes
 
-TELEPHONE_MEDIA_TYPE = "audio/wav"
-PEAKS_MEDIA_TYPE = "application/json"
+_SUFFIXES = {
+    "audio/wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/flac": "flac",
+    "audio/mp4": "m4a",
+}
 
 
 class Rendition(StrEnum):
@@ -25,50 +35,111 @@ class Rendition(StrEnum):
 
 @dataclass(frozen=True)
 class Opened:
-    """A range that is ready to be sent; its first bytes are already authenticated."""
+    """A range that is ready to be sent; the length it belongs to is already authenticated."""
 
     span: ByteRange
     media_type: str
     pieces: AsyncIterator[bytes]
 
-
-async def play(
-    listening: Listening,
-    rendition: Rendition,
-    *,
-    range_header: str | None,
-    deployment: str,
-    blobs: BlobStore,
-    listenings: Listenings,
-) -> Opened:
-    """The range, authenticated before it is answered. Raises RangeNotSatisfiable, Tampered."""
-    release = listening.release
-    context = Context(
-        deployment=deployment.encode(),
-        tenant=release.tenant,
-        object_id=object_id(release.recording, rendition),
-        kind=Kind.AUDIO,
-    )
-    name = BlobName(release.blobs[rendition])
-    # Opening it authenticates the last chunk, and with it the length, before a header leaves.
-    blob = await SealedBlob.open(blobs, name, release.key, context)
-    span = requested(range_header, min(release.true_bytes[rendition], blob.plain_bytes))
-    media_type = {
-        Rendition.ORIGINAL: release.media_type,
-        Rendition.TELEPHONE: TELEPHONE_MEDIA_TYPE,
-        Rendition.PEAKS: PEAKS_MEDIA_TYPE,
-    }[rendition]
-    return Opened(span, media_type, _pieces(blob, span, listening, listenings))
+    @property
+    def suffix(self) -> str:
+        """What a file of this type is called."""
+        return _SUFFIXES.get(self.media_type, "bin")
 
 
-async def _pieces(
-    blob: SealedBlob, span: ByteRange, listening: Listening, listenings: Listenings
-) -> AsyncIterator[bytes]:
-    async with listenings.playing(listening):
-        async for piece in blob.stream(span.start, span.stop):
-            # Erased, signed out or re-issued while it plays: the connection breaks off, which a
-            # player can't take for the end, because the promised length was not reached.
-            if not listenings.usable(listening):
-                raise ReleaseOver
-            listening.bytes_sent += len(piece)
-            yield piece
+class Playback:
+    """The one way to a recording's bytes: a listening first, then the range."""
+
+    def __init__(
+        self,
+        *,
+        deployment: str,
+        auth: Auth,
+        blobs: BlobStore,
+        listenings: Listenings,
+        outcomes: Outcomes,
+    ) -> None:
+        self._deployment = deployment.encode()
+        self._auth = auth
+        self._blobs = blobs
+        self._listenings = listenings
+        self._outcomes = outcomes
+
+    async def hearable(self, listener: Listener, *, credential: str | None) -> dict[str, Any]:
+        """What the listener may hear, as auth says. Raises as `Auth.hearable` does."""
+        return await self._auth.hearable(listener, credential=credential)
+
+    async def play(
+        self,
+        listener: Listener,
+        recording_id: str,
+        rendition: Rendition,
+        *,
+        request_id: str,
+        range_header: str | None = None,
+        download: bool = False,
+    ) -> Opened:
+        """The range. Raises as `Listenings.of` does, RangeNotSatisfiable, RecordingDamaged."""
+        listening = await self._listenings.of(listener, recording_id, request_id=request_id)
+        release = listening.release
+        if download:
+            await self._outcomes.downloaded(
+                listener, tenant=release.tenant, recording=recording_id, request_id=request_id
+            )
+        try:
+            blob = await self._open(listening, rendition)
+        except (Tampered, BlobMissing):
+            await self._damaged(listening)
+            raise RecordingDamaged from None
+        total = release.true_bytes[rendition]
+        if blob.plain_bytes < total:
+            await self._damaged(listening)
+            raise RecordingDamaged
+        return Opened(
+            span := requested(range_header, total),
+            self._media_type(listening, rendition),
+            self._pieces(blob, span, listening),
+        )
+
+    async def _open(self, listening: Listening, rendition: Rendition) -> SealedBlob:
+        release = listening.release
+        context = Context(
+            deployment=self._deployment,
+            tenant=release.tenant,
+            object_id=object_id(release.recording, rendition),
+            kind=Kind.AUDIO,
+        )
+        # Opening it authenticates the last chunk, and with it the length, before a header leaves.
+        name = BlobName(release.blobs[rendition])
+        return await SealedBlob.open(self._blobs, name, release.key, context)
+
+    def _media_type(self, listening: Listening, rendition: Rendition) -> str:
+        if rendition is Rendition.PEAKS:
+            return "application/json"
+        if rendition is Rendition.TELEPHONE:
+            return "audio/wav"
+        # What ingest recognised, and only if it is one of ours: never what a file claims to be.
+        known = listening.release.media_type
+        return known if known in _SUFFIXES else "application/octet-stream"
+
+    async def _pieces(
+        self, blob: SealedBlob, span: ByteRange, listening: Listening
+    ) -> AsyncIterator[bytes]:
+        async with self._listenings.playing(listening):
+            try:
+                async for piece in blob.stream(span.start, span.stop):
+                    # Erased, signed out or re-issued while it plays: the connection breaks off,
+                    # which no player takes for the end, as the promised length was not reached.
+                    if not self._listenings.usable(listening):
+                        raise ReleaseOver
+                    listening.bytes_sent += len(piece)
+                    yield piece
+            except (Tampered, BlobMissing):
+                await self._damaged(listening)
+                raise RecordingDamaged from None
+
+    async def _damaged(self, listening: Listening) -> None:
+        release = listening.release
+        await self._outcomes.damaged(
+            listening.listener, tenant=release.tenant, recording=release.recording
+        )

@@ -18,5 +18,3 @@ class PlaybackSettings(BaseSettings):
     """How long an answer of auth may take before the listener is told to try again."""
     listenings_max: int = 2000
     """Listenings held at once by one instance; each is a key and a few ids in memory."""
-    piece_bytes: int = 262_144
-    """How much plaintext one step of a stream holds: four chunks."""

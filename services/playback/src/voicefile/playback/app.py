@@ -1,0 +1,90 @@
+"""Playback: opens ranges of a recording for whoever holds a release. Builds; nothing else does."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+
+from voicefile.blobstore.port import BlobStore
+from voicefile.chassis.problems import NOT_FOUND, NOT_IDENTIFIED, UNAVAILABLE, Problem
+from voicefile.chassis.service import Service, new_app
+from voicefile.contracts.playback.v1 import ListeningEnded
+from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.port import DocStore
+from voicefile.eventbus.port import EventBus
+from voicefile.eventbus.relay import Relay
+from voicefile.identity.tokens import TokenVerifier
+from voicefile.playback import errors
+from voicefile.playback.ask_auth import Auth
+from voicefile.playback.byte_range import RangeNotSatisfiable
+from voicefile.playback.events import TOPIC, wrap
+from voicefile.playback.listenings import Listenings
+from voicefile.playback.outcomes import LISTENINGS, Outcomes
+from voicefile.playback.play import Playback
+from voicefile.playback.routes import router
+from voicefile.playback.settings import PlaybackSettings
+
+COLLECTIONS = (DEEDS, LISTENINGS)
+"""What playback's store has to declare."""
+
+PROBLEMS = {
+    errors.NotSignedIn: NOT_IDENTIFIED,
+    errors.RecordingNotFound: NOT_FOUND,
+    errors.ReleaseOver: NOT_IDENTIFIED,
+    errors.PurposeMissing: Problem("purpose-missing", 422, "Say for which purpose"),
+    errors.ReleaseRefused: Problem(
+        "audit-unavailable", 503, "Nobody listens while deeds can't be recorded", retry_after_s=2
+    ),
+    errors.AuthUnavailable: UNAVAILABLE,
+    errors.TooManyListenings: UNAVAILABLE,
+    errors.RecordingDamaged: Problem("recording-damaged", 500, "The recording is damaged"),
+    RangeNotSatisfiable: Problem("range-not-satisfiable", 416, "Range not satisfiable"),
+}
+
+
+def build(
+    settings: PlaybackSettings,
+    *,
+    deployment: str,
+    blobs: BlobStore,
+    docs: DocStore,
+    bus: EventBus,
+    client: httpx.AsyncClient,
+    tokens: TokenVerifier,
+    on_failure: Callable[[Exception], None],
+    now_s: Callable[[], float] = time.time,
+) -> Service:
+    """`client` reaches auth as the peer `playback`; `on_failure` ends the instance."""
+    series: DeedSeries[ListeningEnded] = DeedSeries(
+        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
+    )
+    # A key pair per start, in memory only: a data key sealed to it dies with the process.
+    keys = SealingKeyPair.generate()
+    auth = Auth(client, deployment=deployment, keys=keys, timeout_s=settings.auth_timeout_s)
+    outcomes = Outcomes(docs, series, now_s=now_s)
+    listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes)
+    relay = Relay(docs, bus)
+    app = new_app("voiceFileServer playback", problems=PROBLEMS, tokens=tokens)
+    app.state.playback = Playback(
+        deployment=deployment,
+        auth=auth,
+        blobs=blobs,
+        listenings=listenings,
+        outcomes=outcomes,
+    )
+    app.include_router(router)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with relay.running(), asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(listenings.keep())
+            try:
+                yield
+            finally:
+                keeping.cancel()
+                await listenings.end_all()
+
+    return Service(name="playback", public=app, running=running, ready=docs.ready)
