@@ -147,13 +147,10 @@ class Table:
     def scan(
         self, db: sqlite3.Connection, tenant: str | None, after: str, limit: int
     ) -> list[Document]:
-        if tenant is None:
-            source, key = "FROM DOCUMENTS d WHERE", ()
-        else:
-            source, key = "FROM DOCUMENTS d WHERE d.tenant = ? AND", (tenant,)
-        return self._select(
-            db, source + " d.id > ? ORDER BY d.id LIMIT ?", (*key, after, max(limit, 0))
-        )
+        own = "" if tenant is None else "d.tenant = ? AND"
+        key = () if tenant is None else (tenant,)
+        source = f"FROM DOCUMENTS d WHERE {own} d.id > ? ORDER BY d.id LIMIT ?"
+        return self._select(db, source, (*key, after, max(limit, 0)))
 
     def find(
         self,

@@ -130,11 +130,15 @@ class Writer:
                 db.close()
             except sqlite3.Error as error:
                 self.broken = error
-        self._call(lambda: self._ended.done() or self._ended.set_result(None))
+        self._call(self._say_ended)
         if self.broken is not None:
             # Closing the last connection would move the log of a failing disk into the file.
             # So the connection stays, in this sleeping thread, until the process ends.
             threading.Event().wait()
+
+    def _say_ended(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
 
     def _send(self, outcomes: list[_Outcome]) -> None:
         self._call(lambda: self._deliver(outcomes))

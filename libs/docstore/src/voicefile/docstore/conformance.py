@@ -1,0 +1,336 @@
+"""The law of the document store: what every adapter keeps, as tests that ship with the port.
+
+An adapter's tests subclass DocStoreConformance, DocStoreIndexConformance and the two classes of
+outbox_conformance.py, and say how a store is opened.
+"""
+
+import asyncio
+import secrets
+from dataclasses import replace
+
+import pytest
+
+from voicefile.docstore.port import (
+    Collection,
+    DocStore,
+    Document,
+    DocumentExists,
+    ForeignTenant,
+    Index,
+    PendingEvent,
+    VersionConflict,
+)
+from voicefile.docstore.tenant import TenantCollection
+
+THINGS = Collection(
+    "things",
+    indexes=(
+        Index("label", "label"),
+        Index("serial", "serial", unique=True),
+        Index("part", "parts.id", unique=True),
+        Index("tag", "tags"),
+        Index("at", "at"),
+    ),
+)
+PLAIN = Collection("plain")
+NOTES = Collection("notes", ephemeral=True)
+COLLECTIONS = (THINGS, PLAIN, NOTES)
+
+TENANT = "aa" * 16
+OTHER = "bb" * 16
+
+
+def event(name: str) -> PendingEvent:
+    """An event that only its id tells from others."""
+    return PendingEvent(name, "topic.v1", "key", b"\x00\xff payload")
+
+
+def thing(name: str, *, tenant: str = TENANT, **body: object) -> Document:
+    """A document of the collection THINGS or PLAIN."""
+    return Document(name, tenant, body)
+
+
+class DocStoreConformance:
+    """One atomic, durable write at a time; what is found is what was written last."""
+
+    @pytest.fixture
+    def store(self) -> DocStore:
+        """Overridden by the adapter's tests: an empty store with COLLECTIONS."""
+        raise NotImplementedError
+
+    async def test_what_is_inserted_is_read_back_as_version_one(self, store: DocStore) -> None:
+        stored = await store.insert(PLAIN, thing("a", text="x"))
+        assert stored == replace(thing("a", text="x"), version=1)
+        assert await store.get(PLAIN, "a") == stored
+        assert await store.get(PLAIN, "b") is None
+
+    async def test_every_kind_of_value_comes_back_as_it_was(self, store: DocStore) -> None:
+        body = {
+            "none": None,
+            "truth": [True, False],
+            "numbers": [0, -1, 2**63 - 1, -(2**63)],
+            "float": 0.1,
+            "text": "Grüße, 日本語 \U0001f512 \x00 end",
+            "bytes": bytes(range(256)),
+            "nested": {"empty": {}, "list": [[], [{"ü": b""}]]},
+        }
+        await store.insert(PLAIN, Document("schlüssel-\U0001f511", TENANT, body))
+        found = await store.get(PLAIN, "schlüssel-\U0001f511")
+        assert found is not None
+        assert found.body == body
+        numbers = found.body["truth"], found.body["float"]
+        assert repr(numbers) == repr(([True, False], 0.1))
+
+    async def test_a_large_document_comes_back_whole(self, store: DocStore) -> None:
+        body = {"sealed": secrets.token_bytes(4_000_000)}
+        stored = await store.insert(PLAIN, Document("large", TENANT, body))
+        await store.replace(PLAIN, stored)
+        found = await store.get(PLAIN, "large")
+        assert found is not None
+        assert found.body == body
+
+    async def test_the_same_id_is_inserted_once(self, store: DocStore) -> None:
+        await store.insert(PLAIN, thing("a", n=1))
+        with pytest.raises(DocumentExists):
+            await store.insert(PLAIN, thing("a", tenant=OTHER, n=2))
+        found = await store.get(PLAIN, "a")
+        assert found is not None
+        assert (found.tenant, found.body) == (TENANT, {"n": 1})
+
+    async def test_collections_do_not_share_ids(self, store: DocStore) -> None:
+        await store.insert(PLAIN, thing("a", n=1))
+        await store.insert(THINGS, thing("a", n=2))
+        found = await store.get(PLAIN, "a")
+        assert found is not None
+        assert found.body == {"n": 1}
+
+    async def test_insert_many_stores_all_that_do_not_collide(self, store: DocStore) -> None:
+        await store.insert(THINGS, thing("b", serial="s1"))
+        several = [thing("a"), thing("b"), thing("c", serial="s1"), thing("d", serial="s2")]
+        with pytest.raises(DocumentExists):
+            await store.insert_many(THINGS, several)
+        assert [each.id for each in await store.scan(THINGS)] == ["a", "b", "d"]
+        await store.insert_many(THINGS, [])
+
+    async def test_replace_needs_the_stored_version(self, store: DocStore) -> None:
+        first = await store.insert(PLAIN, thing("a", n=1))
+        second = await store.replace(PLAIN, replace(first, body={"n": 2}))
+        assert second.version == first.version + 1
+        with pytest.raises(VersionConflict):
+            await store.replace(PLAIN, replace(first, body={"n": 3}))
+        assert await store.get(PLAIN, "a") == second
+
+    async def test_what_is_missing_can_not_be_replaced_or_deleted(self, store: DocStore) -> None:
+        for version in (0, 1):
+            with pytest.raises(VersionConflict):
+                await store.replace(PLAIN, replace(thing("a"), version=version))
+            with pytest.raises(VersionConflict):
+                await store.delete(PLAIN, replace(thing("a"), version=version))
+
+    async def test_a_document_never_changes_its_tenant(self, store: DocStore) -> None:
+        stored = await store.insert(PLAIN, thing("a"))
+        with pytest.raises(VersionConflict):
+            await store.replace(PLAIN, replace(stored, tenant=OTHER))
+        with pytest.raises(VersionConflict):
+            await store.delete(PLAIN, replace(stored, tenant=OTHER))
+        assert await store.get(PLAIN, "a") == stored
+
+    async def test_what_is_deleted_is_gone_and_its_id_free(self, store: DocStore) -> None:
+        stored = await store.insert(THINGS, thing("a", serial="s", label="l"))
+        with pytest.raises(VersionConflict):
+            await store.delete(THINGS, replace(stored, version=2))
+        await store.delete(THINGS, stored)
+        assert await store.get(THINGS, "a") is None
+        assert await store.find(THINGS, "label", "l") == []
+        assert (await store.insert(THINGS, thing("a", serial="s"))).version == 1
+
+    async def test_of_a_hundred_who_replace_one_version_one_wins(self, store: DocStore) -> None:
+        stored = await store.insert(PLAIN, thing("a", rounds=0))
+        for version in range(1, 6):
+            rivals = [replace(stored, body={"rival": each}) for each in range(100)]
+            ended = await asyncio.gather(
+                *(store.replace(PLAIN, rival) for rival in rivals), return_exceptions=True
+            )
+            won = [each for each in ended if isinstance(each, Document)]
+            assert len(won) == 1
+            assert sum(isinstance(each, VersionConflict) for each in ended) == 99
+            assert won[0].version == version + 1
+            assert await store.get(PLAIN, "a") == won[0]
+            stored = won[0]
+
+    async def test_of_a_hundred_who_insert_one_id_one_wins(self, store: DocStore) -> None:
+        ended = await asyncio.gather(
+            *(store.insert(PLAIN, thing("a", rival=each)) for each in range(100)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(each, Document) for each in ended) == 1
+        assert sum(isinstance(each, DocumentExists) for each in ended) == 99
+
+    async def test_no_concurrent_change_is_lost(self, store: DocStore) -> None:
+        await store.insert(PLAIN, thing("a", count=0))
+
+        async def add_one() -> None:
+            while True:
+                found = await store.get(PLAIN, "a")
+                assert found is not None
+                count = found.body["count"]
+                assert isinstance(count, int)
+                try:
+                    await store.replace(PLAIN, replace(found, body={"count": count + 1}))
+                except VersionConflict:
+                    continue
+                return
+
+        await asyncio.gather(*(add_one() for _ in range(25)))
+        found = await store.get(PLAIN, "a")
+        assert found is not None
+        assert found.body == {"count": 25}
+        assert found.version == 26
+
+    async def test_own_writes_are_seen_at_once(self, store: DocStore) -> None:
+        async def write_and_read(name: str) -> None:
+            stored = await store.insert(THINGS, thing(name, label=name))
+            assert await store.get(THINGS, name) == stored
+            assert await store.find(THINGS, "label", name) == [stored]
+            changed = await store.replace(THINGS, replace(stored, body={"label": name + "'"}))
+            assert await store.find(THINGS, "label", name) == []
+            assert await store.find(THINGS, "label", name + "'") == [changed]
+
+        await asyncio.gather(*(write_and_read(str(each)) for each in range(50)))
+
+    async def test_pages_run_through_all_by_id(self, store: DocStore) -> None:
+        names = sorted(secrets.token_hex(16) for _ in range(25))
+        for name in names:
+            await store.insert(THINGS, thing(name, label="same"))
+            await store.insert(THINGS, thing(name + "-other", tenant=OTHER, label="same"))
+        paged: list[str] = []
+        found: list[str] = []
+        while page := await store.scan(
+            THINGS, tenant=TENANT, after=paged[-1] if paged else "", limit=10
+        ):
+            paged += [each.id for each in page]
+        while page := await store.find(
+            THINGS, "label", "same", tenant=TENANT, after=found[-1] if found else "", limit=10
+        ):
+            found += [each.id for each in page]
+        assert paged == found == names
+        assert len(await store.scan(THINGS, limit=1000)) == 50
+        assert len(await store.find(THINGS, "label", "same", limit=1000)) == 50
+
+    async def test_ids_are_ordered_by_their_bytes(self, store: DocStore) -> None:
+        names = ["", "A", "a", "a\x00", "aa", "b", "ä", "\uffff", "\U0001f511"]
+        for name in reversed(names):
+            await store.insert(PLAIN, thing(name))
+        assert [each.id for each in await store.scan(PLAIN, after="")] == names[1:]
+
+    async def test_ready_is_found_out_by_writing(self, store: DocStore) -> None:
+        assert await store.ready()
+        assert await store.ready()
+        assert await store.scan(PLAIN) == []
+        assert await store.pending() == []
+
+
+class DocStoreIndexConformance:
+    """What an index finds, and what a unique one refuses."""
+
+    @pytest.fixture
+    def store(self) -> DocStore:
+        """Overridden by the adapter's tests: an empty store with COLLECTIONS."""
+        raise NotImplementedError
+
+    async def test_a_value_is_found_until_it_is_changed(self, store: DocStore) -> None:
+        first = await store.insert(THINGS, thing("a", label="red"))
+        await store.insert(THINGS, thing("b", label="red"))
+        await store.insert(THINGS, thing("c"))
+        await store.insert(THINGS, thing("d", label=None))
+        assert [each.id for each in await store.find(THINGS, "label", "red")] == ["a", "b"]
+        second = await store.replace(THINGS, replace(first, body={"label": "blue"}))
+        assert [each.id for each in await store.find(THINGS, "label", "red")] == ["b"]
+        assert await store.find(THINGS, "label", "blue") == [second]
+
+    async def test_text_bytes_and_numbers_keep_apart(self, store: DocStore) -> None:
+        values: dict[str, str | bytes | int] = {"text": "1", "bytes": b"1", "number": 1}
+        for name, value in values.items():
+            await store.insert(THINGS, thing(name, label=value, serial=value))
+        await store.insert(THINGS, thing("truth", label=True))
+        for name, value in values.items():
+            assert [each.id for each in await store.find(THINGS, "label", value)] == [name]
+        assert [each.id for each in await store.ranged(THINGS, "label", 0)] == ["number"]
+        assert [each.id for each in await store.due(THINGS, "label", 2**62)] == ["number"]
+        newest = await store.newest(THINGS, "label")
+        assert newest is not None
+        assert newest.id == "number"
+
+    async def test_every_element_of_a_list_is_found(self, store: DocStore) -> None:
+        stored = await store.insert(
+            THINGS, thing("a", tags=[b"x", b"y", b"y"], parts=[{"id": "p"}, {}, {"id": "q"}])
+        )
+        assert await store.find(THINGS, "tag", b"y") == [stored]
+        assert await store.find(THINGS, "part", "p") == [stored]
+        changed = await store.replace(
+            THINGS, replace(stored, body={"tags": [b"y"], "parts": [{"id": "q"}, {"id": "r"}]})
+        )
+        assert await store.find(THINGS, "tag", b"x") == []
+        assert await store.find(THINGS, "part", "p") == []
+        assert await store.find(THINGS, "part", "q") == [changed]
+        assert await store.find(THINGS, "part", "r") == [changed]
+
+    async def test_a_unique_value_has_one_document_in_all_tenants(self, store: DocStore) -> None:
+        held = await store.insert(THINGS, thing("a", serial="s", parts=[{"id": "p"}]))
+        other = await store.insert(THINGS, thing("b", tenant=OTHER, serial="t"))
+        for body in ({"serial": "s"}, {"serial": "t", "parts": [{"id": "q"}, {"id": "p"}]}):
+            with pytest.raises(DocumentExists):
+                await store.insert(THINGS, Document("c", OTHER, body))
+            with pytest.raises(DocumentExists):
+                await store.replace(THINGS, replace(other, body=body))
+        assert await store.get(THINGS, "b") == other
+        assert await store.find(THINGS, "part", "q") == []
+        freed = await store.replace(THINGS, replace(held, body={"serial": "u"}))
+        await store.replace(THINGS, replace(other, body={"serial": "s"}))
+        await store.delete(THINGS, freed)
+        await store.insert(THINGS, thing("d", serial="u"))
+
+    async def test_a_unique_value_is_won_once(self, store: DocStore) -> None:
+        ended = await asyncio.gather(
+            *(store.insert(THINGS, thing(str(each), serial=b"one")) for each in range(50)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(each, Document) for each in ended) == 1
+        assert sum(isinstance(each, DocumentExists) for each in ended) == 49
+        assert len(await store.scan(THINGS)) == 1
+
+    async def test_a_series_is_ordered_by_number(self, store: DocStore) -> None:
+        for number in (5, -3, 2**63 - 1, 40, -(2**63)):
+            await store.insert(THINGS, thing(f"n{number}", at=number))
+            await store.insert(THINGS, thing(f"o{number}", tenant=OTHER, at=number - (number > 0)))
+        ranged = await store.ranged(THINGS, "at", -3, tenant=TENANT, limit=3)
+        assert [each.body["at"] for each in ranged] == [-3, 5, 40]
+        due = await store.due(THINGS, "at", 40, limit=100)
+        assert [each.body["at"] for each in due] == [-(2**63), -(2**63), -3, -3, 4, 5, 39, 40]
+        assert len(await store.due(THINGS, "at", 40, limit=3)) == 3
+        own = await store.due(THINGS, "at", 40, tenant=OTHER)
+        assert [each.body["at"] for each in own] == [-(2**63), -3, 4, 39]
+        newest = await store.newest(THINGS, "at", tenant=OTHER)
+        assert newest is not None
+        assert newest.body["at"] == 2**63 - 2
+        assert await store.newest(THINGS, "at", tenant="cc" * 16) is None
+
+    async def test_a_tenant_sees_its_own_alone(self, store: DocStore) -> None:
+        own, foreign = (TenantCollection(store, THINGS, each) for each in (TENANT, OTHER))
+        stored = await own.insert(thing("a", label="l", at=1))
+        assert await own.get("a") == stored
+        assert await foreign.get("a") is None
+        assert [await own.find("label", "l"), await own.scan()] == [[stored], [stored]]
+        assert [await own.ranged("at", 0), await own.due("at", 9)] == [[stored], [stored]]
+        assert [await foreign.find("label", "l"), await foreign.scan()] == [[], []]
+        assert [await foreign.ranged("at", 0), await foreign.due("at", 9)] == [[], []]
+        assert (await own.newest("at"), await foreign.newest("at")) == (stored, None)
+        for write in (foreign.insert, foreign.replace, foreign.delete):
+            with pytest.raises(ForeignTenant):
+                await write(stored)
+        with pytest.raises(ForeignTenant):
+            await foreign.insert_many([stored])
+        for attack in (foreign.replace, foreign.delete):
+            with pytest.raises(VersionConflict):
+                await attack(replace(stored, tenant=OTHER))
+        assert await own.get("a") == stored
