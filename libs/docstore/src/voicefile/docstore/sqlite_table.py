@@ -161,9 +161,10 @@ class Table:
         after: str,
         limit: int,
     ) -> list[Document]:
-        return self._through(
-            db, index, tenant, "e.value = ? AND e.id > ? ORDER BY e.id", (value, after), limit
-        )
+        where = "e.value = ? AND e.id > ?"
+        if index in self.indexes and not self.indexes[index].unique:
+            where += " ORDER BY e.id"
+        return self._through(db, index, tenant, where, (value, after), limit)
 
     def ranged(
         self, db: sqlite3.Connection, index: str, start: int, tenant: str | None, limit: int
@@ -179,7 +180,7 @@ class Table:
         return self._through(db, index, tenant, where, (until,), limit)
 
     def newest(self, db: sqlite3.Connection, index: str, tenant: str | None) -> Document | None:
-        where = "e.value <= ? ORDER BY e.value DESC, e.id DESC"
+        where = "e.value <= ? ORDER BY e.value DESC"
         found = self._through(db, index, tenant, where, (INT_MAX,), 1)
         return found[0] if found else None
 
