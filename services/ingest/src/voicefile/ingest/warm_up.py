@@ -1,0 +1,21 @@
+"""Decodes a breath of made-up sound once, so that everything lazy is loaded before forking."""
+
+from voicefile.ingest.containers.source import Source
+from voicefile.ingest.decoder_protocol import DecodeLimits
+from voicefile.ingest.decoding import decode_sound
+from voicefile.ingest.media import recognise
+from voicefile.ingest.telephone_wav import wav_header
+
+RATES_HZ = (8_000, 16_000, 44_100, 48_000)
+SAMPLES = 4_800
+
+
+def warm_up() -> None:
+    """Takes the whole way of an upload, with and without resampling."""
+    for rate in RATES_HZ:
+        sound = bytes(range(256)) * (SAMPLES * 2 // 256)
+        wav = wav_header(rate, len(sound)) + sound
+        source = Source(lambda start, stop, wav=wav: wav[start:stop], len(wav))
+        limits = DecodeLimits()
+        recognised = recognise(source, duration_max_s=limits.duration_max_s)
+        decode_sound(source, recognised, limits)
