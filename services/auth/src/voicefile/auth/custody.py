@@ -14,13 +14,12 @@ import msgspec
 
 from voicefile.auth.store import DEPLOYMENT, TENANTS, Slip, Subject
 from voicefile.crypto.envelope import object_id
+from voicefile.crypto.errors import EpochGone, UnknownKey
 from voicefile.crypto.keyring import (
-    EpochGone,
     EpochKey,
     IdentityKey,
     KeyNamespace,
     Purpose,
-    UnknownKey,
     sealing_key_statement,
     unlock_epoch,
     unlock_identity_key,
@@ -183,6 +182,10 @@ class Custody:
         keys = await self._stored_namespace(tenant)
         self._keep((tenant, "namespace", ""), keys)
         return keys
+
+    def expect(self, tenant: str, keys: KeyNamespace) -> None:
+        """Takes a namespace that is about to be stored: its first record is sealed with it."""
+        self._keep((tenant, "namespace", ""), keys)
 
     def forget(self, tenant: str) -> None:
         """Drops what is held of a tenant: it was closed, or its keys changed."""

@@ -11,12 +11,23 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from voicefile.auth.seal_record import Place, check_record, identity_version, seal_record
-from voicefile.auth.store import ACCESS, PRINCIPALS, TENANTS, Access, Principal, Tenant
+from voicefile.auth.store import (
+    ACCESS,
+    DEPLOYMENT,
+    PRINCIPALS,
+    RESELLERS,
+    TENANTS,
+    Access,
+    Deployment,
+    Principal,
+    Reseller,
+    Tenant,
+)
 from voicefile.crypto.keyring import IdentityKey
 from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent, Value
 from voicefile.docstore.tenant import TenantCollection
 
-T = TypeVar("T", Access, Principal, Tenant)
+T = TypeVar("T", Access, Principal, Tenant, Reseller, Deployment)
 PAGE_DOCUMENTS = 100
 
 
@@ -57,9 +68,9 @@ class Records(Generic[T]):
     ) -> None:
         self._store = store
         self._collection = collection
-        self._kind = kind
+        self._kind: type[T] = kind
         self._identities = identities
-        self._beside = beside
+        self._beside: Callable[[T], Mapping[str, Value]] = beside
 
     def of(self, tenant: str) -> "TenantRecords[T]":
         """The records of one tenant: a foreign one is None, the same as a missing one."""
@@ -88,7 +99,7 @@ class TenantRecords(Generic[T]):
     """One tenant's records of one kind."""
 
     def __init__(self, records: Records[T], *, documents: TenantCollection, tenant: str) -> None:
-        self._records = records
+        self._records: Records[T] = records
         self._documents = documents
         self._tenant = tenant
 
@@ -157,6 +168,20 @@ def principals(store: DocStore, identities: Identities) -> Records[Principal]:
     """Everybody who may sign in."""
     return Records(
         store, collection=PRINCIPALS, kind=Principal, identities=identities, beside=lambda _: {}
+    )
+
+
+def resellers(store: DocStore, identities: Identities) -> Records[Reseller]:
+    """The resellers, documents of the platform."""
+    return Records(
+        store, collection=RESELLERS, kind=Reseller, identities=identities, beside=lambda _: {}
+    )
+
+
+def deployments(store: DocStore, identities: Identities) -> Records[Deployment]:
+    """The one document of what all tenants share."""
+    return Records(
+        store, collection=DEPLOYMENT, kind=Deployment, identities=identities, beside=lambda _: {}
     )
 
 

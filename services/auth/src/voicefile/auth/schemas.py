@@ -57,6 +57,7 @@ Bytes32 = Annotated[Bytes, Field(min_length=32, max_length=32)]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\z")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z")]
+RequestId = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32}|[0-9a-f-]{36})?\z")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Handle = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\z")]
 Username = Annotated[str, StringConstraints(min_length=1, max_length=130)]
@@ -181,7 +182,7 @@ class IssueBody(Open):
     findings: Annotated[tuple[Slug, ...], Field(max_length=32)] = ()
     media: Media
     metadata: Metadata
-    request_id: Annotated[str, StringConstraints(max_length=64)] = ""
+    request_id: RequestId = ""
 
 
 class AnswerBody(Open):

@@ -270,7 +270,13 @@ class Deployment(Struct, frozen=True, omit_defaults=True):
     mac: bytes = b""
 
 
-TENANTS = Collection("tenants", indexes=(Index("reseller", "reseller"),))
+TENANTS = Collection(
+    "tenants",
+    indexes=(
+        Index("reseller", "reseller"),
+        Index("login_domain", "login_domain", unique=True),
+    ),
+)
 RESELLERS = Collection("resellers")
 PRINCIPALS = Collection("principals", indexes=(Index("login", "login", unique=True),))
 """Document id: the principal id; a partner's client_id is the same."""

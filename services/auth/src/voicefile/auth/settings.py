@@ -1,0 +1,68 @@
+"""What of auth can be set, and in which bounds."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from voicefile.auth.custody import TTL_S
+from voicefile.crypto.keyring import EPOCH_OPEN_MAX_S
+
+HOUR_S = 3_600
+DAY_S = 24 * HOUR_S
+
+
+class AuthSettings(BaseSettings):
+    """Auth's settings; every limit has a sentence."""
+
+    model_config = SettingsConfigDict(env_prefix="VOICEFILE_AUTH_", frozen=True, extra="ignore")
+
+    log_origin: str = "voicefile/{deployment}/{tenant}"
+    """The name of a tenant's log, as audit publishes it and receipts repeat it."""
+
+    epoch_max_s: Annotated[int, Field(ge=60, le=EPOCH_OPEN_MAX_S)] = EPOCH_OPEN_MAX_S
+    """An older epoch gets a successor; six days at most, so that its keys are gone by seven."""
+
+    custody_ttl_s: Annotated[int, Field(ge=1, le=TTL_S)] = TTL_S
+    """How long an unlocked key stays in memory."""
+
+    epoch_grace_s: Annotated[int, Field(ge=0, le=DAY_S // 2)] = 2 * TTL_S
+    """How long a retired epoch waits before its keys are destroyed: every instance must have
+    forgotten that it was the current one, and finished what it was writing."""
+
+    rotate_every_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 600
+    """How often is looked whether an epoch is due."""
+
+    sweep_every_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 300
+    """How often expired answers, used assertions and claims of nothing are swept."""
+
+    claim_max_s: Annotated[int, Field(ge=60)] = DAY_S
+    """A claimed access ID without a credential is given back after this."""
+
+    answer_max_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] = 72 * HOUR_S
+    """How long an upload's answer can be asked for again."""
+
+    recordings_max: Annotated[int, Field(ge=1, le=1000)] = 100
+    """How many recordings share one access ID."""
+
+    scopes_max: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    """How many departments and projects a tenant has."""
+
+    write_tries_max: Annotated[int, Field(ge=1, le=100)] = 20
+    """How often a change is tried again that lost its race."""
+
+    search_hits_max: Annotated[int, Field(ge=1, le=100)] = 20
+    """How many customers one search shows."""
+
+    partner_token_s: Annotated[int, Field(ge=1, le=300)] = 300
+    """How long a partner's access token lasts."""
+
+    staff_token_s: Annotated[int, Field(ge=1, le=900)] = 900
+    """How long a staff member's access token lasts."""
+
+    assertion_s_max: Annotated[int, Field(ge=1, le=300)] = 60
+    """How far ahead a client assertion may expire."""
+
+    def log_of(self, deployment: str, tenant: str) -> str:
+        """The origin of a tenant's log."""
+        return self.log_origin.format(deployment=deployment, tenant=tenant)
