@@ -28,15 +28,21 @@ class InProcessTransport(httpx.AsyncBaseTransport):
     """Carries requests to one app. `peer` is the only thing that can say which service calls."""
 
     def __init__(
-        self, app: ASGIApp, *, peer: str | None = None, client: tuple[str, int] = ("127.0.0.1", 0)
+        self,
+        app: ASGIApp,
+        *,
+        peer: str | None = None,
+        client: tuple[str, int] = ("127.0.0.1", 0),
+        leave_s_max: float = LEAVE_S_MAX,
     ) -> None:
         self._app = app
+        self._leave_s_max = leave_s_max
         self._peer = peer
         self._client = client
         self._running: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        exchange = _Exchange(request)
+        exchange = _Exchange(request, leave_s_max=self._leave_s_max)
         # owned: it ends with its response (`_Exchange.leave`), and `aclose` waits for the rest.
         task = asyncio.create_task(exchange.run(self._app, self._scope(request)))
         self._running.add(task)
@@ -72,7 +78,7 @@ class InProcessTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Waits for apps that are still at work; cancels those that take too long."""
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=LEAVE_S_MAX)
+            _, late = await asyncio.wait(self._running, timeout=self._leave_s_max)
             for task in late:
                 task.cancel()
 
@@ -80,8 +86,9 @@ class InProcessTransport(httpx.AsyncBaseTransport):
 class _Exchange(httpx.AsyncByteStream):
     """One request and its answer: `run` is the app's side, the iteration is the reader's."""
 
-    def __init__(self, request: httpx.Request) -> None:
+    def __init__(self, request: httpx.Request, *, leave_s_max: float) -> None:
         self._request = request
+        self._leave_s_max = leave_s_max
         timeouts: Mapping[str, float | None] = request.extensions.get("timeout", {})
         self._read_s_max = timeouts.get("read")
         self._upload = _upload(request)
@@ -189,7 +196,7 @@ class _Exchange(httpx.AsyncByteStream):
         self._writable.set()
         self._readable.set()
         if not self._ended and not self._whole:
-            asyncio.get_running_loop().call_later(LEAVE_S_MAX, self.cancel_late)
+            asyncio.get_running_loop().call_later(self._leave_s_max, self.cancel_late)
 
     async def _until_readable(self) -> None:
         try:
