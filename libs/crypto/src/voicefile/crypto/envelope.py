@@ -31,6 +31,8 @@ from voicefile.crypto.secret import KEY_BYTES, Secret, SecretKey
 MAGIC = b"VFE1"
 CHUNK = 65_536
 HEADER = 76
+CHUNKS_MAX = 2**32
+"""256 TiB: far below what either cipher bears under one key (docs/sealed-format.md, Limits)."""
 SALT_BYTES = 32
 COMMITMENT_BYTES = 32
 LABEL = b"voicefile/vfe1\x00"
@@ -62,6 +64,8 @@ class Suite(IntEnum):
     AES_GCM = 2
 
 
+STREAMED = frozenset({Kind.AUDIO, Kind.BACKUP_SEGMENT})
+"""Kinds of any number of chunks; the others have one."""
 _SUITES = frozenset(int(suite) for suite in Suite)
 
 
@@ -167,15 +171,13 @@ def wrap(key: SecretKey, *, under: SecretKey, context: Context) -> bytes:
     """The key, sealed under another: 124 bytes of kind 2."""
     if context.kind is not Kind.WRAPPED_KEY:
         raise Malformed("a wrapped key's context is of kind 2")
-    return seal_small(under, context, key.expose())
+    return _seal_small(under, context, key.expose())
 
 
 def unwrap(sealed: bytes, *, under: SecretKey, context: Context) -> SecretKey:
     """The key that was wrapped under this one for this context. Raises Tampered."""
     if context.kind is not Kind.WRAPPED_KEY:
         raise Malformed("a wrapped key's context is of kind 2")
-    if len(sealed) != WRAPPED_BYTES:
-        raise Tampered(Reason.SIZE)
     return SecretKey(_open_small(under, context, sealed))
 
 
@@ -183,7 +185,7 @@ def seal_field(key: SecretKey, context: Context, plaintext: bytes) -> bytes:
     """A small thing, less than a chunk, in one piece: a customer's name, a deed's detail."""
     if context.kind not in {Kind.FIELD, Kind.DEED_DETAIL}:
         raise Malformed("a field's context is of kind 3 or 5")
-    return seal_small(key, context, plaintext)
+    return _seal_small(key, context, plaintext)
 
 
 def open_field(key: SecretKey, context: Context, sealed: bytes) -> bytes:
@@ -193,25 +195,25 @@ def open_field(key: SecretKey, context: Context, sealed: bytes) -> bytes:
     return _open_small(key, context, sealed)
 
 
-def seal_small(
-    key: SecretKey,
-    context: Context,
-    plaintext: bytes,
-    *,
-    suite: Suite | None = None,
-    _salt: bytes | None = None,
-) -> bytes:
-    """VFE1 with one chunk, whatever its kind."""
-    if len(plaintext) >= CHUNK:
-        raise Malformed("too long for one chunk: seal it as a stream")
-    envelope = Envelope.create(key, context, suite, _salt=_salt)
+def sealed_sizes(kind: Kind) -> range:
+    """How long a sealed object of this kind can be; that it has whole chunks is checked apart."""
+    if kind is Kind.WRAPPED_KEY:
+        return range(WRAPPED_BYTES, WRAPPED_BYTES + 1)
+    chunks_max = CHUNKS_MAX if kind in STREAMED else 1
+    return range(HEADER + TAG, HEADER + chunks_max * (CHUNK + TAG))
+
+
+def _seal_small(key: SecretKey, context: Context, plaintext: bytes) -> bytes:
+    if HEADER + len(plaintext) + TAG not in sealed_sizes(context.kind):
+        raise Malformed("not the length of one such thing: longer ones are streams")
+    envelope = Envelope.create(key, context)
     return envelope.header + envelope.seal(0, plaintext, final=True)
 
 
 def _open_small(key: SecretKey, context: Context, sealed: bytes) -> bytes:
-    if not HEADER + TAG <= len(sealed) < HEADER + CHUNK + TAG:
-        raise Tampered(Reason.SIZE)
     envelope = Envelope.admit(key, context, sealed[:HEADER])
+    if len(sealed) not in sealed_sizes(context.kind):
+        raise Tampered(Reason.SIZE)
     try:
         return envelope.open(0, sealed[HEADER:], final=True)
     except Tampered:

@@ -5,7 +5,16 @@ chunk can be sealed at once. The reader opens the last chunk first: until it ope
 only a claim.
 """
 
-from voicefile.crypto.envelope import CHUNK, HEADER, Context, Envelope, Suite
+from voicefile.crypto.envelope import (
+    CHUNK,
+    CHUNKS_MAX,
+    HEADER,
+    STREAMED,
+    Context,
+    Envelope,
+    Suite,
+    sealed_sizes,
+)
 from voicefile.crypto.errors import CryptoError, Malformed, OutOfOrder, Reason, Tampered
 from voicefile.crypto.primitives import TAG
 from voicefile.crypto.secret import Secret, SecretKey
@@ -13,8 +22,6 @@ from voicefile.crypto.secret import Secret, SecretKey
 __all__ = ["CHUNK", "CHUNKS_MAX", "HEADER", "TAG", "Opener", "Sealer", "open_whole", "seal"]
 
 SEALED_CHUNK = CHUNK + TAG
-CHUNKS_MAX = 2**32
-"""256 TiB: far below what either cipher bears under one key (docs/sealed-format.md, Limits)."""
 
 Bytes = bytes | bytearray | memoryview
 
@@ -22,7 +29,7 @@ Bytes = bytes | bytearray | memoryview
 class Sealer(Secret):
     """Seals one object as its bytes arrive: `header`, then each `update`, then `finish`."""
 
-    __slots__ = ("_envelope", "_finished", "_next", "_pad", "_rest")
+    __slots__ = ("_envelope", "_finished", "_full_max", "_next", "_pad", "_rest")
 
     def __init__(
         self,
@@ -34,6 +41,7 @@ class Sealer(Secret):
         _salt: bytes | None = None,
     ) -> None:
         self._envelope = Envelope.create(key, context, suite, _salt=_salt)
+        self._full_max = CHUNKS_MAX - 1 if context.kind in STREAMED else 0
         self._pad = pad
         self._rest = bytearray()
         self._next = 0
@@ -76,8 +84,8 @@ class Sealer(Secret):
         return filled + self._envelope.seal(self._next, rest, final=True)
 
     def _full(self, plain: Bytes) -> bytes:
-        if self._next >= CHUNKS_MAX - 1:
-            raise Malformed("too long for one object")
+        if self._next >= self._full_max:
+            raise Malformed("too long for one object of this kind")
         sealed = self._envelope.seal(self._next, bytes(plain), final=False)
         self._next += 1
         return sealed
@@ -95,7 +103,7 @@ class Opener(Secret):
     def __init__(self, key: SecretKey, context: Context, header: bytes, sealed_bytes: int) -> None:
         self._envelope = Envelope.admit(key, context, header)
         full, rest = divmod(sealed_bytes - HEADER, SEALED_CHUNK)
-        if not 0 <= full < CHUNKS_MAX or rest < TAG:
+        if sealed_bytes not in sealed_sizes(context.kind) or rest < TAG:
             raise Tampered(Reason.SIZE)
         self.sealed_bytes = sealed_bytes
         self.chunks = full + 1
