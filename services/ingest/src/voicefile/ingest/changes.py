@@ -1,0 +1,139 @@
+"""The change feed: what became of a partner's own recordings, numbered without a gap.
+
+An entry is a document of its own whose id is partner ‖ (10^12 - sequence): the newest entry is
+the partner's first by id, a page is a run of ids, and a number can be taken only once. Number n
+is only written when n - 1 is there, so whoever read up to n has missed nothing.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from voicefile.docstore.port import DocStore, Document, DocumentExists
+from voicefile.docstore.tenant import TenantCollection
+from voicefile.eventbus.port import Event
+from voicefile.identity.principal import Principal
+from voicefile.ingest.events import ERASED, RecordingMoved, heard
+from voicefile.ingest.reservations import Reservations
+from voicefile.ingest.schemas import Change, Changes
+from voicefile.ingest.settings import IngestSettings
+from voicefile.ingest.store import FEED, TenantFacts
+from voicefile.ingest.tenants import Tenants
+
+SEQUENCE_MAX: Final = 10**12 - 1
+RECORDING_ENTRIES_MAX: Final = 1_000
+
+
+class FeedContended(Exception):
+    """Too many instances take numbers of one partner's feed; the batch comes again."""
+
+
+class Feed:
+    """All partners' feeds, each reached through its tenant."""
+
+    def __init__(
+        self,
+        store: DocStore,
+        *,
+        settings: IngestSettings,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._now_s = now_s
+
+    async def add(self, moved: RecordingMoved) -> None:
+        """Gives the event its number, once, whatever how often it comes."""
+        view = TenantCollection(self._store, FEED, moved.tenant)
+        if await self._erased(view, moved):
+            return
+        for _ in range(self._settings.feed_attempts_max):
+            if await view.find("event", moved.event, limit=1):
+                return
+            sequence = await self._newest(view, moved.partner) + 1
+            try:
+                await view.insert(self._entry(moved, sequence))
+            except DocumentExists:
+                continue  # the number went to another event, or another instance was here
+            return
+        raise FeedContended
+
+    async def page(self, *, by: Principal, after: int, limit: int) -> Changes:
+        """Entries after that number, in order. Costs the page, however long the feed is."""
+        view = TenantCollection(self._store, FEED, by.tenant)
+        newest = await self._newest(view, by.id)
+        last = min(newest, after + min(limit, self._settings.feed_page_max))
+        if last <= after:
+            return Changes(changes=(), next=after)
+        documents = await view.find(
+            "partner", by.id, after=_entry_id(by.id, last + 1), limit=last - after
+        )
+        changes = tuple(_change(document) for document in reversed(documents))
+        return Changes(changes=changes, next=last)
+
+    async def _newest(self, view: TenantCollection, partner: str) -> int:
+        found = await view.find("partner", partner, limit=1)
+        return _number(found[0].body["sequence"]) if found else 0
+
+    async def _erased(self, view: TenantCollection, moved: RecordingMoved) -> bool:
+        # Tombstones win: what was erased stays so, in whatever order the facts arrive.
+        entries = await view.find("recording", moved.recording, limit=RECORDING_ENTRIES_MAX)
+        return any(entry.body["state"] == ERASED for entry in entries)
+
+    def _entry(self, moved: RecordingMoved, sequence: int) -> Document:
+        return Document(
+            id=_entry_id(moved.partner, sequence),
+            tenant=moved.tenant,
+            body={
+                "event": moved.event,
+                "partner": moved.partner,
+                "recording": moved.recording,
+                "sequence": sequence,
+                "state": moved.state,
+                "letter": moved.letter,
+                "at_ms": moved.at_ms or int(self._now_s() * 1000),
+            },
+        )
+
+
+class AuthFacts:
+    """Hears what auth says: tenants for the projection, recordings for feeds and reservations."""
+
+    def __init__(self, *, tenants: Tenants, feed: Feed, reservations: Reservations) -> None:
+        self._tenants = tenants
+        self._feed = feed
+        self._reservations = reservations
+
+    async def hear(self, events: Sequence[Event]) -> None:
+        """Every step may be repeated, so a batch that failed half way simply comes again."""
+        for event in events:
+            fact = heard(event.payload)
+            if isinstance(fact, TenantFacts):
+                await self._tenants.learn(fact)
+            elif fact is not None:
+                await self._feed.add(fact)
+                if fact.state == ERASED:
+                    await self._reservations.forget(fact.recording, tenant=fact.tenant)
+
+
+def _entry_id(partner: str, sequence: int) -> str:
+    return f"{partner}{SEQUENCE_MAX - sequence:012d}"
+
+
+def _change(document: Document) -> Change:
+    body = document.body
+    at = dt.datetime.fromtimestamp(_number(body["at_ms"]) / 1000, tz=dt.UTC)
+    letter = body["letter"]
+    return Change(
+        sequence=_number(body["sequence"]),
+        recording_id=str(body["recording"]),
+        state=str(body["state"]),
+        letter=None if letter is None else str(letter),
+        at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int), "a stored number"
+    return value

@@ -1,0 +1,282 @@
+"""Reservations: of many uploads under one Idempotency-Key, one works and the others wait for it.
+
+A reservation is a lease. Whoever holds it renews it while bytes flow; when it lapses, another
+takes it over with new blob names, so a worker believed dead can never write under the same ones.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from voicefile.blobstore.names import new_blob_name
+from voicefile.crypto.secret import SecretText
+from voicefile.docstore.port import DocStore, DocumentExists, PendingEvent, VersionConflict
+from voicefile.docstore.tenant import TenantCollection
+from voicefile.identity.ids import new_id
+from voicefile.identity.principal import Principal
+from voicefile.ingest.errors import IdempotencyKeyUnfit, UploadInProgress, UploadOvertaken
+from voicefile.ingest.settings import IngestSettings
+from voicefile.ingest.store import RESERVATIONS, Reservation, Role
+from voicefile.ingest.together import together
+
+KEY_CHARS_MIN: Final = 22
+"""128 random bits as base64url."""
+KEY_CHARS_MAX: Final = 128
+KEY_SIGNS_MIN: Final = 10
+"""Different signs in a key: 22 random ones have fewer once in 10^8, an order number always."""
+EARLIER_NAMES_MAX: Final = 24
+
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_UUID: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-(?P<version>[0-9a-f])[0-9a-f]{3}-(?P<variant>[0-9a-f])[0-9a-f]{3}"
+    r"-[0-9a-f]{12}",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def idempotency_key(header: str | None) -> SecretText:
+    """The key as sent. Raises IdempotencyKeyUnfit for one that somebody could guess.
+
+    It opens the kept answer, PIN included, so it is as secret as the PIN.
+    """
+    key = (header or "").strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    looks_like_uuid = _UUID.fullmatch(key)
+    if looks_like_uuid:
+        fit = looks_like_uuid["version"] == "4" and looks_like_uuid["variant"].lower() in "89ab"
+    else:
+        fit = (
+            KEY_CHARS_MIN <= len(key) <= KEY_CHARS_MAX
+            and _BASE64URL.fullmatch(key) is not None
+            and len(set(key)) >= KEY_SIGNS_MIN
+        )
+    if not fit:
+        raise IdempotencyKeyUnfit
+    return SecretText(key)
+
+
+def reservation_id(client: str, key: SecretText) -> str:
+    """Client and key in one; the key itself is stored nowhere."""
+    return hashlib.sha256(client.encode() + key.expose().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How a wait ended: the recording is issued, or this upload has the work in hand."""
+
+    reservation: Reservation
+    issued: bool
+
+
+class Reservations:
+    """All tenants' reservations, each reached through its tenant."""
+
+    def __init__(
+        self,
+        store: DocStore,
+        *,
+        settings: IngestSettings,
+        now_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._now_s = now_s
+        self._monotonic_s = monotonic_s
+        self._in_hand: dict[str, asyncio.Event] = {}
+
+    async def claim(
+        self,
+        key: SecretText,
+        *,
+        by: Principal,
+        issued: Callable[[Reservation], Awaitable[bool]],
+    ) -> Claim:
+        """Waits for its turn. `issued` asks auth. Raises UploadInProgress after a while."""
+        reservation = reservation_id(by.id, key)
+        deadline_s = self._monotonic_s() + self._settings.duplicate_wait_s
+        while True:
+            claim = await self._try(reservation, by=by, issued=issued)
+            if claim is not None:
+                return claim
+            if self._monotonic_s() >= deadline_s:
+                raise UploadInProgress
+            await self._wait(reservation)
+
+    async def _try(
+        self,
+        reservation: str,
+        *,
+        by: Principal,
+        issued: Callable[[Reservation], Awaitable[bool]],
+    ) -> Claim | None:
+        found = await self.find(reservation, tenant=by.tenant)
+        try:
+            if found is None:
+                return Claim(await self._begin(reservation, by=by), issued=False)
+            if found.marked:
+                return Claim(found, issued=True)
+            if found.lease_until_ms > self._now_ms():
+                return None
+            # Ask before working: the one before us may have got as far as auth.
+            if await issued(found):
+                return Claim(found, issued=True)
+            return Claim(await self._take_over(found), issued=False)
+        except (DocumentExists, VersionConflict):
+            return None
+
+    async def find(self, reservation: str, *, tenant: str) -> Reservation | None:
+        """The reservation as it stands now."""
+        document = await self._of(tenant).get(reservation)
+        return Reservation.of(document) if document else None
+
+    async def renew(self, held: Reservation) -> Reservation:
+        """A new lease for the one who holds it. Raises UploadOvertaken."""
+        try:
+            return await self._replace(replace(held, lease_until_ms=self._lease_ms()))
+        except VersionConflict:
+            raise UploadOvertaken from None
+
+    async def mark(self, held: Reservation, event: PendingEvent) -> None:
+        """Issued: from now on it lives as long as its recording. Raises VersionConflict."""
+        done = replace(held, marked=True, lease_until_ms=0, due_at_s=None)
+        document = replace(done.document, pending=(event,))
+        await self._of(held.tenant).replace(document)
+
+    async def let_go(self, held: Reservation) -> None:
+        """Ends the lease and keeps the rest: what auth knows of it is still to be asked."""
+        try:
+            await self._replace(replace(held, lease_until_ms=0))
+        except VersionConflict:
+            return  # taken over or marked by another: nothing is ours to end
+
+    async def free(self, held: Reservation) -> None:
+        """Removes it: the key may be used again, as if it had never come."""
+        try:
+            await self._of(held.tenant).delete(held.document)
+        except VersionConflict:
+            return  # taken over by another: its reservation now
+
+    async def forget(self, recording: str, *, tenant: str) -> None:
+        """The recording was erased, so its reservation ends as well."""
+        for document in await self._of(tenant).find("recording", recording):
+            await self._of(tenant).delete(document)
+
+    async def due(self, *, limit: int) -> list[Reservation]:
+        """Unmarked ones, of every tenant, that are so old that nobody works on them."""
+        documents = await self._store.due(RESERVATIONS, "due", int(self._now_s()), limit=limit)
+        return [Reservation.of(document) for document in documents]
+
+    async def _begin(self, reservation: str, *, by: Principal) -> Reservation:
+        fresh = Reservation(
+            id=reservation,
+            tenant=by.tenant,
+            client=by.id,
+            recording=new_id(),
+            attempt=1,
+            blobs={role: new_blob_name() for role in Role},
+            earlier=(),
+            lease_until_ms=self._lease_ms(),
+            marked=False,
+            due_at_s=int(self._now_s() + self._settings.sweep_after_s),
+        )
+        stored = await self._of(by.tenant).insert(fresh.document)
+        self._in_hand[reservation] = asyncio.Event()
+        return replace(fresh, version=stored.version)
+
+    async def _take_over(self, lapsed: Reservation) -> Reservation:
+        taken = await self._replace(
+            replace(
+                lapsed,
+                attempt=lapsed.attempt + 1,
+                blobs={role: new_blob_name() for role in Role},
+                earlier=tuple(lapsed.names[:EARLIER_NAMES_MAX]),
+                lease_until_ms=self._lease_ms(),
+                due_at_s=int(self._now_s() + self._settings.sweep_after_s),
+            )
+        )
+        self._in_hand[lapsed.id] = asyncio.Event()
+        return taken
+
+    async def _replace(self, changed: Reservation) -> Reservation:
+        stored = await self._of(changed.tenant).replace(changed.document)
+        return replace(changed, version=stored.version)
+
+    async def _wait(self, reservation: str) -> None:
+        here = self._in_hand.get(reservation)
+        if here is None:
+            # Another instance works on it; its store is all we share.
+            await asyncio.sleep(self._settings.duplicate_poll_s)
+            return
+        # Not longer than a lease: who holds it here may be stuck, and then its lease lapses.
+        try:
+            async with asyncio.timeout(self._settings.lease_s):
+                await here.wait()
+        except TimeoutError:
+            return
+
+    def pass_on(self, reservation: str) -> None:
+        """Wakes those who wait for it in this process, to look what has become of it."""
+        waited_for = self._in_hand.pop(reservation, None)
+        if waited_for is not None:
+            waited_for.set()
+
+    def _of(self, tenant: str) -> TenantCollection:
+        return TenantCollection(self._store, RESERVATIONS, tenant)
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1000)
+
+    def _lease_ms(self) -> int:
+        return int((self._now_s() + self._settings.lease_s) * 1000)
+
+
+class Hold:
+    """A reservation in hand, kept alive by the bytes that flow."""
+
+    def __init__(
+        self,
+        reservation: Reservation,
+        *,
+        reservations: Reservations,
+        settings: IngestSettings,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.reservation = reservation
+        self._reservations = reservations
+        self._settings = settings
+        self._now_s = now_s
+        self._one_at_a_time = asyncio.Lock()
+
+    async def beat(self) -> None:
+        """Something moved: renews the lease if it has aged. Raises UploadOvertaken."""
+        if not self._aged():
+            return
+        async with self._one_at_a_time:
+            if self._aged():
+                self.reservation = await self._reservations.renew(self.reservation)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Renews by itself for as long as it lasts: our own work needs no bytes to be alive."""
+        async with together() as group:
+            keeping = group.create_task(self._keep())
+            try:
+                yield
+            finally:
+                keeping.cancel()
+
+    async def _keep(self) -> None:
+        while True:
+            await self.beat()
+            await asyncio.sleep(self._settings.lease_renew_s)
+
+    def _aged(self) -> bool:
+        left_s = self.reservation.lease_until_ms / 1000 - self._now_s()
+        return left_s <= self._settings.lease_s - self._settings.lease_renew_s
