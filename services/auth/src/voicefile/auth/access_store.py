@@ -1,7 +1,8 @@
 """What the checking half of auth keeps: sessions, challenges, releases and throttle buckets.
 
 All of it is short-lived and none of it names a person: ids are random or keyed hashes, tokens
-stand only as their SHA-256. Whatever lapsed is swept by `expires_at_s`, once its events are out.
+stand only as their SHA-256. Whatever lapsed is swept by `expires_at_s`. Sessions, challenges and
+releases carry a MAC (`stamped`), so nobody opens a session by writing one into the store.
 """
 
 from msgspec import Struct
@@ -38,6 +39,7 @@ class Session(Struct, frozen=True):
     expires_at_s: int
     """Its absolute end, whatever happens."""
     ended: bool = False
+    mac: bytes = b""
 
 
 class Challenge(Struct, frozen=True):
@@ -50,6 +52,7 @@ class Challenge(Struct, frozen=True):
     """Answers charged so far."""
     expires_at_s: int
     done: bool = False
+    mac: bytes = b""
 
 
 class Release(Struct, frozen=True):
@@ -57,7 +60,8 @@ class Release(Struct, frozen=True):
 
     tenant: str
     listening: str
-    """The hash of who listens to what under which name for it; one release for each."""
+    """The hash of who listens to what under which name for it: one living release for each. Once
+    it is over, its own id, so that the next listening of the same name is a release of its own."""
     holder: str
     """The session's or the principal's id."""
     role: str
@@ -71,3 +75,4 @@ class Release(Struct, frozen=True):
     """Hashes of the public keys the data key was sealed to."""
     ended: bool = False
     bytes_sent: int = 0
+    mac: bytes = b""

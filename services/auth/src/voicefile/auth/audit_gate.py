@@ -39,26 +39,18 @@ class AuditGate:
         client: httpx.AsyncClient,
         *,
         boot_id: str,
+        last_n: Callable[[], int],
         limits: GateLimits | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._boot_id = boot_id
+        self._given_n = last_n
         self._limits = limits or GateLimits()
         self._now_s = now_s
         self._last_yes_s: float | None = None
         self._numbered: deque[tuple[int, float]] = deque()
         self._last_n = 0
-
-    def numbered(self, n: int) -> None:
-        """A deed of this instance got its number now.
-
-        Deeds of one second share an entry, so that a bus that is down for long costs no memory.
-        """
-        now_s = self._now_s()
-        self._last_n = max(self._last_n, n)
-        if not self._numbered or now_s - self._numbered[-1][1] >= 1.0:
-            self._numbered.append((n, now_s))
 
     def require_open(self) -> None:
         """Raises AuditUnavailable unless a new release may be given."""
@@ -72,6 +64,7 @@ class AuditGate:
         """Asks once; whatever is no clear yes changes nothing, so the last yes runs out."""
         # Counted from before the question: a slow answer is an old one.
         asked_s = self._now_s()
+        self._note(self._given_n(), asked_s)
         try:
             response = await self._client.get(PATH, timeout=self._limits.answer_within_s)
             answer = response.raise_for_status().json()
@@ -100,6 +93,13 @@ class AuditGate:
         while True:
             await self.ask()
             await asyncio.sleep(self._limits.ask_every_s)
+
+    def _note(self, n: int, now_s: float) -> None:
+        """Remembers since when numbers wait; one entry a second, however long the bus is down."""
+        if n > self._last_n:
+            if not self._numbered or now_s - self._numbered[-1][1] >= 1.0:
+                self._numbered.append((self._last_n + 1, now_s))
+            self._last_n = n
 
     def _arrived(self, n: int) -> None:
         """Forgets what is in the log: all numbers up to n."""

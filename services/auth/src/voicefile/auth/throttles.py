@@ -97,16 +97,11 @@ class Throttles:
         """
         if charge.known:
             return False
-
-        def one_more(found: HourCount) -> HourCount:
-            return found.more(charge.at_ms)
-
         async with asyncio.TaskGroup() as both:
-            of_tenant = both.create_task(self._buckets.change(_tenant(tenant), one_more))
-            both.create_task(self._buckets.change(_deployment(), one_more))
-        counted = of_tenant.result()
-        assert isinstance(counted, HourCount)
-        return counted.recent(charge.at_ms) > self.limits.tenant_failures_per_hour
+            of_tenant = both.create_task(self._counted(_tenant(tenant), charge))
+            both.create_task(self._counted(_deployment(), charge))
+        recent = of_tenant.result().recent(charge.at_ms)
+        return recent > self.limits.tenant_failures_per_hour
 
     async def under_attack(self) -> bool:
         """Whether strangers fail so often, all together, that they have to wait."""
@@ -216,6 +211,11 @@ class Throttles:
             )
 
         await self._buckets.change(_strangers(charge.locator), rule)
+
+    async def _counted(self, bucket: Bucket[HourCount], charge: Charge) -> HourCount:
+        counted = await self._buckets.change(bucket, lambda found: found.more(charge.at_ms))
+        assert isinstance(counted, HourCount), "counting never waits"
+        return counted
 
     async def _discount(self, bucket: Bucket[HourCount], charge: Charge) -> None:
         now_ms = self._buckets.now_ms()

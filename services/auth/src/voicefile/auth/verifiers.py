@@ -23,7 +23,7 @@ def pin_verifier(
 ) -> bytes:
     """Memory-hard and slow on purpose: call it from the pool only."""
     message = f"{tenant}{credential}{pin.expose()}".encode()
-    return argon2id(hmac_sha512(pepper.expose(), message), salt)
+    return argon2id(hmac_sha512(pepper, message), salt)
 
 
 def answer_verifier(
@@ -31,7 +31,7 @@ def answer_verifier(
 ) -> bytes:
     """The keyed hash of a question's answer, given as digits."""
     message = f"{tenant}{credential}{answer.expose()}".encode()
-    return hmac_sha512(pepper.expose(), message)[:ANSWER_BYTES]
+    return hmac_sha512(pepper, message)[:ANSWER_BYTES]
 
 
 def same(one: bytes, other: bytes) -> bool:
