@@ -6,6 +6,7 @@ have erased. What looks like a number somebody dials, types or was given is refu
 
 import re
 from dataclasses import dataclass
+from typing import cast
 
 from voicefile.contracts.deed.v1 import Action, Outcome, Purpose, Role
 from voicefile.identity.ids import PLATFORM
@@ -37,7 +38,7 @@ class Actor:
 
     @classmethod
     def of(cls, principal: Principal) -> "Actor":
-        return cls(principal.id, Role.Value(f"ROLE_{principal.role.name}"))
+        return cls(principal.id, cast("Role", Role.Value(f"ROLE_{principal.role.name}")))
 
     @classmethod
     def service(cls) -> "Actor":
