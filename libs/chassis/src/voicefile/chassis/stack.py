@@ -8,7 +8,7 @@ CHAIN_MAX: Final = 4
 
 
 def where_it_broke(error: BaseException) -> dict[str, str]:
-    """Log fields: the types of the exception and its causes, and the innermost frames."""
+    """Log fields: its type and its causes', and the innermost frames of the first."""
     return {"error_type": " < ".join(_types(error)), "frames": " < ".join(_frames(error))}
 
 
@@ -30,14 +30,19 @@ def _type(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[str]:
-    innermost = error
-    while isinstance(innermost, BaseExceptionGroup):
-        innermost = innermost.exceptions[0]
+    innermost = _first(error)
     frames = [
         f"{_module(frame.f_code.co_filename)}:{line}"
         for frame, line in traceback.walk_tb(innermost.__traceback__)
     ]
     return frames[: -FRAMES_MAX - 1 : -1]
+
+
+def _first(error: BaseException) -> BaseException:
+    """What happened first: the cause of the cause, the first of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return _first(error.exceptions[0])
+    return error if error.__cause__ is None else _first(error.__cause__)
 
 
 def _module(filename: str) -> str:

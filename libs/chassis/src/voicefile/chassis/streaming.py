@@ -7,6 +7,8 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from voicefile.chassis.edge import ClientGone
+
 
 class StreamedResponse(Response):
     """Sends what a generator yields. The generator's `finally` runs before the request ends.
@@ -32,30 +34,27 @@ class StreamedResponse(Response):
         self._content = content
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._content) as chunks, asyncio.TaskGroup() as group:
-            listening = group.create_task(_disconnect(receive))
-            try:
-                await send(
-                    {
-                        "type": "http.response.start",
-                        "status": self.status_code,
-                        "headers": self.raw_headers,
-                    }
-                )
-                if await self._sent(chunks, send, listening):
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-            finally:
-                listening.cancel()
+        try:
+            async with aclosing(self._content) as chunks, asyncio.TaskGroup() as group:
+                listening = group.create_task(_disconnect(receive))
+                try:
+                    await self._send_all(chunks, send, listening)
+                finally:
+                    listening.cancel()
+        except* ClientGone:
+            # The edge sees that the answer is not whole, and logs it so; nobody else is left.
+            pass
 
-    async def _sent(
+    async def _send_all(
         self, chunks: AsyncGenerator[bytes, None], send: Send, listening: asyncio.Task[None]
-    ) -> bool:
-        """Whether the client was there for all of it."""
+    ) -> None:
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
         async for chunk in chunks:
             if listening.done():
-                return False
+                return
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        return not listening.done()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _disconnect(receive: Receive) -> None:
