@@ -1,0 +1,280 @@
+"""Append: the one place where deeds get their numbers in a log.
+
+A deed is *sequenced* when a segment that holds it is durable. The segment's id is its log and
+first index, so of two sequencers exactly one gets a place, and the other reads again. From the
+segments follow the tiles (*integrated*) and the checkpoint (*published*): `checkpoint.py`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from voicefile.audit.boots import Boots
+from voicefile.audit.errors import AppendStopped, LogMoved, Unreadable
+from voicefile.audit.events import Received, received
+from voicefile.audit.metrics import deeds_appended, events_unreadable
+from voicefile.audit.segments import newest_frontier, segments_from, segments_of
+from voicefile.audit.settings import AuditSettings
+from voicefile.audit.store import (
+    HEADS,
+    SEGMENTS,
+    UNREADABLE,
+    Head,
+    Segment,
+    body_of,
+    record_of,
+)
+from voicefile.audit.store import Unreadable as UnreadableRecord
+from voicefile.chassis.stack import where_it_broke
+from voicefile.docstore.port import DocStore, Document, DocumentExists, StoreBroken
+from voicefile.eventbus.port import Event
+from voicefile.translog.merkle import EMPTY_ROOT, Frontier
+from voicefile.translog.origin import log_of
+
+log = structlog.get_logger(__name__)
+
+PAGE_DOCUMENTS = 500
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """What one call of the bus brought, and who waits for it to be durable."""
+
+    deeds: Sequence[Received]
+    durable: "asyncio.Future[None]"
+
+
+class Sequencer:
+    """Appends to every log of the deployment; one runs at a time.
+
+    `handle` is the bus's handler and returns when its deeds are durable; `run` does the work.
+    """
+
+    def __init__(
+        self,
+        docs: DocStore,
+        *,
+        settings: AuditSettings,
+        on_appended: Callable[[str], None],
+        on_failure: Callable[[Exception], None],
+        now_s: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.boots = Boots(docs)
+        self._docs = docs
+        self._settings = settings
+        self._on_appended = on_appended
+        self._on_failure = on_failure
+        self._now_s = now_s
+        self._monotonic = monotonic
+        self._frontiers: dict[str, Frontier] = {}
+        self._behind = True
+        self._parcels: asyncio.Queue[_Parcel | None] = asyncio.Queue(settings.queue_batches_max)
+        self._running = False
+        self._stopped = False
+        self._writing_since_s: float | None = None
+        self.durable_at_s: float | None = None
+        """When, on the monotonic clock, the last durable write began that has succeeded."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether deeds would be appended now."""
+        since_s = self._writing_since_s
+        stuck = since_s is not None and self._monotonic() - since_s > self._settings.stuck_after_s
+        return self._running and not stuck
+
+    async def handle(self, events: Sequence[Event]) -> None:
+        """Returns when every deed among the events is durable in its log."""
+        deeds: list[Received] = []
+        for event in events:
+            try:
+                deed = received(event)
+            except Unreadable:
+                await self._put_aside(event)
+                continue
+            if deed is not None:
+                deeds.append(deed)
+        if deeds:
+            if self._stopped:
+                raise AppendStopped
+            durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            await self._parcels.put(_Parcel(deeds, durable))
+            await durable
+
+    async def run(self) -> None:
+        """Takes up what has queued, writes it, tells who waits; until `stop`."""
+        self._running = True
+        try:
+            while parcels := await self._take():
+                await self._write(parcels)
+        finally:
+            self._running = False
+            self._stopped = True
+            self._refuse_waiting()
+
+    async def stop(self) -> None:
+        """Ends `run` after what has queued up to now."""
+        await self._parcels.put(None)
+
+    async def _take(self) -> list[_Parcel]:
+        parcel = await self._parcels.get()
+        parcels: list[_Parcel] = []
+        deeds = 0
+        while parcel is not None:
+            parcels.append(parcel)
+            deeds += len(parcel.deeds)
+            if self._parcels.empty() or deeds >= self._settings.batch_deeds_max:
+                return parcels
+            parcel = self._parcels.get_nowait()
+        if parcels:
+            self._parcels.put_nowait(None)  # stop with the next round
+        return parcels
+
+    async def _write(self, parcels: Sequence[_Parcel]) -> None:
+        self._writing_since_s = self._monotonic()
+        error: Exception | None = None
+        try:
+            await self.append([deed for parcel in parcels for deed in parcel.deeds])
+        except Exception as failure:  # noqa: BLE001 - the loop's edge: see below
+            # Nobody was told that anything is durable: the bus brings the deeds again, and
+            # before the next write all that is in memory is read again from the store.
+            log.warning("append_failed", **where_it_broke(failure))
+            error = failure
+            if isinstance(failure, StoreBroken):
+                self._on_failure(failure)
+        finally:
+            self._writing_since_s = None
+        for parcel in parcels:
+            if parcel.durable.done():
+                continue  # its caller was cancelled
+            if error is None:
+                parcel.durable.set_result(None)
+            else:
+                parcel.durable.set_exception(error)
+
+    def _refuse_waiting(self) -> None:
+        while not self._parcels.empty():
+            parcel = self._parcels.get_nowait()
+            if parcel is not None and not parcel.durable.done():
+                parcel.durable.set_exception(AppendStopped())
+
+    async def append(self, deeds: Sequence[Received]) -> None:
+        """One durable write of those deeds that are not in their logs yet."""
+        if self._behind:
+            await self.recover()
+        begun_s = self._monotonic()
+        fresh = await self._fresh(deeds)
+        by_tenant: dict[str, list[Received]] = {}
+        for deed in fresh:
+            by_tenant.setdefault(deed.tenant, []).append(deed)
+        documents: list[Document] = []
+        frontiers: dict[str, Frontier] = {}
+        for tenant, theirs in by_tenant.items():
+            segments, frontiers[tenant] = segments_of(
+                tenant,
+                theirs,
+                after=await self._frontier(tenant),
+                deeds_max=self._settings.segment_deeds_max,
+                at_ms=int(self._now_s() * 1000),
+            )
+            documents += segments
+        if not documents:
+            return
+        # From here until the write has succeeded, what is in memory may be behind the store.
+        self._behind = True
+        try:
+            await self._docs.insert_many(SEGMENTS, documents)
+        except DocumentExists as taken:
+            raise LogMoved from taken
+        await self._appended(fresh, frontiers)
+        self._behind = False
+        self.durable_at_s = begun_s
+
+    async def recover(self) -> None:
+        """Reads from the store what is sequenced: heads, and segments beyond them."""
+        self._frontiers.clear()
+        await self.boots.load(seen_since_s=int(self._now_s()) - self._settings.boots_kept_s)
+        after = ""
+        while page := await self._docs.scan(HEADS, after=after, limit=PAGE_DOCUMENTS):
+            for document in page:
+                await self._recover_log(document.tenant, record_of(document, Head).size)
+            after = page[-1].id
+        self._behind = False
+
+    async def _recover_log(self, tenant: str, published: int) -> None:
+        frontier = self._frontiers[tenant] = await newest_frontier(self._docs, tenant)
+        at = published
+        # Boots are stored before the head, so what they may lack is in segments beyond it.
+        while at < frontier.size:
+            for segment in await segments_from(self._docs, tenant, at, limit=PAGE_DOCUMENTS):
+                await self.boots.note(segment)
+                at = segment.stop
+        if published < frontier.size:
+            self._on_appended(tenant)
+
+    async def _fresh(self, deeds: Sequence[Received]) -> list[Received]:
+        """Those not sequenced yet, each once.
+
+        A number that is new to its instance proves a deed new. Where it is not, or there is
+        none, the index of event ids decides.
+        """
+        fresh: dict[str, Received] = {}
+        taken: set[tuple[str, int]] = set()
+        sequenced: set[str] = set()
+        for deed in deeds:
+            if deed.event_id in fresh:
+                continue
+            place = (deed.boot, deed.n)
+            if deed.n and place not in taken and deed.n not in await self.boots.of(deed.boot):
+                taken.add(place)
+            elif await self._is_sequenced(deed, sequenced):
+                continue
+            elif deed.n:
+                log.error("deed_number_used_twice", boot=deed.boot, n=deed.n)
+            fresh[deed.event_id] = deed
+        return list(fresh.values())
+
+    async def _is_sequenced(self, deed: Received, sequenced: set[str]) -> bool:
+        if deed.event_id in sequenced:
+            return True
+        found = await self._docs.find(SEGMENTS, "event", deed.event_id, tenant=deed.tenant, limit=1)
+        for document in found:
+            # What was delivered with it then is delivered with it again: look once.
+            sequenced.update(record_of(document, Segment).event_ids)
+        return bool(found)
+
+    async def _frontier(self, tenant: str) -> Frontier:
+        frontier = self._frontiers.get(tenant)
+        if frontier is not None:
+            return frontier
+        # The head first: a log is found again at start by its head alone.
+        empty = Head(size=0, root=EMPTY_ROOT, checkpoint="", signed_at_ms=0)
+        try:
+            await self._docs.insert(HEADS, Document(log_of(tenant), tenant, body_of(empty)))
+        except DocumentExists as taken:
+            # Another sequencer has this log, and in it perhaps the very deeds in hand.
+            self._behind = True
+            raise LogMoved from taken
+        frontier = self._frontiers[tenant] = Frontier()
+        return frontier
+
+    async def _appended(self, deeds: Sequence[Received], frontiers: dict[str, Frontier]) -> None:
+        self._frontiers |= frontiers
+        for deed in deeds:
+            if deed.n:
+                (await self.boots.of(deed.boot)).add(deed.n)
+        deeds_appended().inc(len(deeds))
+        for tenant in frontiers:
+            self._on_appended(tenant)
+
+    async def _put_aside(self, event: Event) -> None:
+        record = UnreadableRecord(event.topic, event.payload, int(self._now_s() * 1000))
+        try:
+            await self._docs.insert(UNREADABLE, Document(event.id, "", body_of(record)))
+        except DocumentExists:
+            return  # it came again
+        events_unreadable().inc()
+        log.error("event_unreadable", event_id=event.id, topic=event.topic)

@@ -1,0 +1,154 @@
+"""Checkpoint: brings a log's tiles up to its segments, then signs the new head.
+
+The order is the law: segment, tiles, boots, head. Each step can be done again and finds what it
+did before, so a crash between any two is mended by doing them all again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from voicefile.audit.boots import publish_numbers
+from voicefile.audit.errors import LogDamaged
+from voicefile.audit.metrics import publish_lag_seconds
+from voicefile.audit.segments import segments_from
+from voicefile.audit.settings import AuditSettings
+from voicefile.audit.store import HEADS, Head, Segment, body_of, record_of
+from voicefile.audit.tiles import edge_of, grown, hashes_of, store_tiles
+from voicefile.chassis.metrics import loop_failures
+from voicefile.chassis.stack import where_it_broke
+from voicefile.crypto.primitives import SigningKey
+from voicefile.docstore.port import DocStore, Document
+from voicefile.translog.checkpoint import Checkpoint, sign_checkpoint
+from voicefile.translog.merkle import Frontier
+from voicefile.translog.note import VerifierKey
+from voicefile.translog.origin import log_of, origin_of
+from voicefile.translog.tiles import TileId, hash_reader
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Signs a checkpoint of every log that has news, as often as the settings say."""
+
+    def __init__(
+        self,
+        docs: DocStore,
+        *,
+        settings: AuditSettings,
+        deployment: str,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._docs = docs
+        self._settings = settings
+        self._deployment = deployment
+        self._now_s = now_s
+        self._key: SigningKey | None = None
+        self._with_news: set[str] = set()
+        self._news = asyncio.Event()
+        self._stopping = False
+
+    def use(self, key: SigningKey) -> None:
+        """The key to sign with; nothing is published before."""
+        self._key = key
+
+    def verifier_key(self, tenant: str) -> VerifierKey:
+        """What a log's checkpoints are checked with."""
+        assert self._key is not None, "audit is not running"
+        return VerifierKey(origin_of(self._deployment, tenant), self._key.public)
+
+    def appended(self, tenant: str) -> None:
+        """Says that a log has news."""
+        self._with_news.add(tenant)
+        self._news.set()
+
+    def stop(self) -> None:
+        """Ends `run` after one last round."""
+        self._stopping = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Publishes what is new, round after round; until `stop`."""
+        while not self._stopping:
+            await self._news.wait()
+            self._news.clear()
+            await self.publish_all()
+            if not self._stopping:
+                await asyncio.sleep(self._settings.checkpoint_every_s)
+        await self.publish_all()
+
+    async def publish_all(self) -> None:
+        """Publishes every log with news; one that fails keeps its news for the next round."""
+        waiting, self._with_news = self._with_news, set()
+        for tenant in waiting:
+            try:
+                while await self.publish(tenant):
+                    pass
+            except Exception as error:  # noqa: BLE001 - the loop's edge: see below
+                # Segments are durable and stay: the next round does the same steps again, and
+                # one log that fails does not hold up the others.
+                loop_failures().labels("audit_publish").inc()
+                log.warning("publish_failed", tenant=tenant or None, **where_it_broke(error))
+                self.appended(tenant)
+        if not self._with_news:
+            publish_lag_seconds().set(0)
+
+    async def publish(self, tenant: str) -> bool:
+        """Takes one step: some segments integrated, one checkpoint signed; whether it did."""
+        stored = await self._docs.get(HEADS, log_of(tenant))
+        if stored is None:
+            return False
+        head = record_of(stored, Head)
+        segments = await segments_from(
+            self._docs, tenant, head.size, limit=self._settings.publish_segments_max
+        )
+        if not segments:
+            return False
+        publish_lag_seconds().set(self._now_s() - segments[0].sequenced_at_ms / 1000)
+        frontier = await self._integrate(tenant, head, segments)
+        await publish_numbers(self._docs, segments, now_s=self._now_s())
+        signed = self._signed(tenant, frontier)
+        document = Document(stored.id, tenant, body_of(signed), stored.version)
+        await self._docs.replace(HEADS, document)
+        return True
+
+    async def _integrate(self, tenant: str, head: Head, segments: list[Segment]) -> Frontier:
+        _check_gapless(head.size, segments)
+        leaves = [
+            segment.leaf(at) for segment in segments for at in range(segment.stop - segment.first)
+        ]
+        edge = await edge_of(self._docs, tenant, head.size)
+        changed = grown(head.size, leaves, edge)
+        self._check_roots(head, segments[-1], before=hashes_of(edge), after=hashes_of(changed))
+        await store_tiles(self._docs, tenant, changed)
+        return Frontier(segments[-1].stop, tuple(segments[-1].peaks))
+
+    def _check_roots(
+        self, head: Head, last: Segment, *, before: dict[TileId, bytes], after: dict[TileId, bytes]
+    ) -> None:
+        """Signs nothing unless what was signed leads to it, and two ways of counting agree."""
+        old = Frontier.read(head.size, hash_reader(before))
+        new = Frontier.read(last.stop, hash_reader(before | after))
+        if old.root() != head.root:
+            raise LogDamaged("the tiles lead to another root than the one signed")
+        if new != Frontier(last.stop, tuple(last.peaks)):
+            raise LogDamaged("the tiles lead to another root than the segments")
+
+    def _signed(self, tenant: str, frontier: Frontier) -> Head:
+        assert self._key is not None, "audit is not running"
+        checkpoint = Checkpoint(origin_of(self._deployment, tenant), frontier.size, frontier.root())
+        return Head(
+            size=checkpoint.size,
+            root=checkpoint.root,
+            checkpoint=sign_checkpoint(checkpoint, self._key),
+            signed_at_ms=int(self._now_s() * 1000),
+        )
+
+
+def _check_gapless(size: int, segments: list[Segment]) -> None:
+    for segment in segments:
+        if segment.first != size:
+            raise LogDamaged("the segments leave a gap or overlap")
+        size = segment.stop

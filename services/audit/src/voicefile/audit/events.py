@@ -1,0 +1,91 @@
+"""Deeds as they travel: the one place in audit that knows the wire form."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from voicefile.audit.errors import Unreadable
+from voicefile.audit.store import COMMITMENT_BYTES
+from voicefile.contracts.deed.v1 import Action, Deed, Event, Outcome, Purpose, Role
+from voicefile.eventbus.port import Event as BusEvent
+
+TOPIC: Final = "voicefile.audit.v1"
+ENTRY_BYTES_MAX: Final = 16 * 1024
+"""A deed has about 250 bytes; the rest is room for what later versions may add."""
+_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_VOUCHING: Final = frozenset({Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_JOINED})
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A deed as it came, ready to become an entry."""
+
+    event_id: str
+    tenant: str
+    boot: str
+    n: int
+    """0 if it carries no usable number: then only its event id can tell a second delivery."""
+    recording: str
+    """The recording whose receipt it vouches for, or nothing."""
+    entry: bytes
+
+
+def received(event: BusEvent) -> Received | None:
+    """The deed an event carries, or None if it carries none. Raises Unreadable.
+
+    Fields this version does not know stay in the entry: protobuf keeps them.
+    """
+    try:
+        message = Event.FromString(event.payload)
+    except DecodeError:
+        raise Unreadable from None
+    if not message.HasField("deed"):
+        return None
+    deed = message.deed
+    entry = deed.SerializeToString(deterministic=True)
+    if (deed.tenant and not _ID.fullmatch(deed.tenant)) or len(entry) > ENTRY_BYTES_MAX:
+        raise Unreadable
+    numbered = deed.n > 0 and _ID.fullmatch(deed.boot_id)
+    vouches = deed.action in _VOUCHING and len(deed.commitment) == COMMITMENT_BYTES
+    return Received(
+        event_id=event.id,
+        tenant=deed.tenant,
+        boot=deed.boot_id if numbered else "",
+        n=deed.n if numbered else 0,
+        recording=deed.object_id if vouches else "",
+        entry=entry,
+    )
+
+
+def wrap(event_id: str, deed: Deed, _fact: None) -> bytes:
+    """One event of audit's own topic: it has no facts but deeds."""
+    return Event(event_id=event_id, deed=deed).SerializeToString()
+
+
+def shown(entry: bytes) -> Mapping[str, str | int]:
+    """An entry in words, for people; what counts is its bytes."""
+    deed = Deed.FromString(entry)
+    return {
+        "deed_id": deed.deed_id,
+        "actor": deed.actor,
+        "role": _word(Role.Name, deed.role, "ROLE_"),
+        "action": _word(Action.Name, deed.action, "ACTION_"),
+        "object_id": deed.object_id,
+        "purpose": _word(Purpose.Name, deed.purpose, "PURPOSE_"),
+        "outcome": _word(Outcome.Name, deed.outcome, "OUTCOME_"),
+        "at_ms": deed.at_ms,
+        "request_id": deed.request_id,
+        "boot_id": deed.boot_id,
+        "n": deed.n,
+        "commitment": deed.commitment.hex(),
+    }
+
+
+def _word(name: Callable[[int], str], value: int, prefix: str) -> str:
+    try:
+        return name(value).removeprefix(prefix).lower().replace("_", "-")
+    except ValueError:  # from a later version of the contract
+        return f"code-{value}"

@@ -1,0 +1,143 @@
+"""Prove: what a log tells, to the public, to a tenant's auditor, to whoever holds a receipt.
+
+Everything is told as of the log's published head, so that whatever is told can be checked
+against a signed checkpoint.
+"""
+
+from dataclasses import dataclass
+
+from voicefile.audit.errors import LogDamaged, NotFound
+from voicefile.audit.segments import segments_from
+from voicefile.audit.store import (
+    COMMITMENT_BYTES,
+    HEADS,
+    SEGMENTS,
+    Head,
+    Segment,
+    record_of,
+)
+from voicefile.audit.tiles import hashes_of, read_tiles
+from voicefile.docstore.port import DocStore
+from voicefile.docstore.tenant import TenantCollection
+from voicefile.translog.merkle import HASH_BYTES
+from voicefile.translog.origin import PLATFORM_LOG, log_of
+from voicefile.translog.proof_text import TlogProof
+from voicefile.translog.proofs import inclusion_proof
+from voicefile.translog.tiles import (
+    TileId,
+    TilePath,
+    entry_bundle,
+    hash_reader,
+    tile_width,
+    tiles_read,
+)
+
+PAGE_DOCUMENTS = 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One deed as it stands in a log."""
+
+    index: int
+    salt: bytes
+    entry: bytes
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a deed is in a log under a signed checkpoint."""
+
+    entry: Entry
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+
+    @property
+    def text(self) -> str:
+        """As C2SP tlog-proof; the extra data are salt and entry, from which the leaf follows."""
+        extra = self.entry.salt + self.entry.entry
+        return str(TlogProof(self.entry.index, self.hashes, self.checkpoint, extra))
+
+
+def tenant_of(log: str) -> str:
+    """Whose log that is."""
+    return "" if log == PLATFORM_LOG else log
+
+
+async def read_head(docs: DocStore, tenant: str) -> Head:
+    """The published head of a log. Raises NotFound."""
+    stored = await docs.get(HEADS, log_of(tenant))
+    head = record_of(stored, Head) if stored is not None else None
+    if head is None or not head.checkpoint:
+        raise NotFound
+    return head
+
+
+async def read_tile(docs: DocStore, tenant: str, path: TilePath) -> bytes:
+    """A tile, or the bundle of its entries, as served. Raises NotFound."""
+    head = await read_head(docs, tenant)
+    tile = TileId(path.level or 0, path.index)
+    # A full tile answers for each of its beginnings; what is not published is not there yet.
+    if path.width > tile_width(tile.level, tile.index, head.size):
+        raise NotFound
+    record = (await read_tiles(docs, tenant, [tile])).get(tile)
+    if record is None:
+        raise LogDamaged("a published tile is missing")
+    if path.level is not None:
+        return record.hashes[: path.width * HASH_BYTES]
+    leaves = record.leaves[: path.width * COMMITMENT_BYTES]
+    return entry_bundle(
+        leaves[at : at + COMMITMENT_BYTES] for at in range(0, len(leaves), COMMITMENT_BYTES)
+    )
+
+
+async def read_entries(
+    docs: DocStore, tenant: str, *, start: int, limit: int
+) -> tuple[Head, list[Entry]]:
+    """Published entries from `start` on, and the head they are under. Raises NotFound."""
+    head = await read_head(docs, tenant)
+    stop = min(start + limit, head.size)
+    entries: list[Entry] = []
+    while start < stop:
+        segments = await segments_from(docs, tenant, start, limit=PAGE_DOCUMENTS)
+        if not segments or segments[0].first > start:
+            raise LogDamaged("a published segment is missing")
+        for segment in segments:
+            until = min(segment.stop, stop)
+            entries += [_entry(segment, index) for index in range(start, until)]
+            start = max(start, until)
+    return head, entries
+
+
+async def prove_recording(docs: DocStore, tenant: str, recording: str) -> Proof:
+    """That the deed which vouches for a recording's receipt is in the log. Raises NotFound.
+
+    A deed not yet under a checkpoint is not found either: the receipt promises minutes.
+    """
+    head = await read_head(docs, tenant)
+    entry = await _vouching(docs, tenant, recording)
+    if entry.index >= head.size:
+        raise NotFound
+    return Proof(entry, await _inclusion(docs, tenant, entry.index, head.size), head.checkpoint)
+
+
+async def _vouching(docs: DocStore, tenant: str, recording: str) -> Entry:
+    theirs = TenantCollection(docs, SEGMENTS, tenant)
+    # Ordered by id, and so by place: the first deed that vouches counts.
+    for document in await theirs.find("vouched", recording, limit=1):
+        segment = record_of(document, Segment)
+        for vouched in segment.vouched:
+            if vouched.recording == recording:
+                return _entry(segment, segment.first + vouched.at)
+    raise NotFound
+
+
+async def _inclusion(docs: DocStore, tenant: str, index: int, size: int) -> tuple[bytes, ...]:
+    wanted = tiles_read(lambda read: inclusion_proof(index, size, read))
+    tiles = await read_tiles(docs, tenant, wanted)
+    return tuple(inclusion_proof(index, size, hash_reader(hashes_of(tiles))))
+
+
+def _entry(segment: Segment, index: int) -> Entry:
+    at = index - segment.first
+    return Entry(index, segment.salt(at), segment.entries[at])

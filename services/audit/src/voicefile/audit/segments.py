@@ -1,0 +1,79 @@
+"""Segments: received deeds given their places, salts and leaves in one log."""
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from voicefile.audit.entry import commitment
+from voicefile.audit.events import Received
+from voicefile.audit.store import (
+    SALT_BYTES,
+    SEGMENTS,
+    Segment,
+    Vouched,
+    body_of,
+    record_of,
+    segment_id,
+)
+from voicefile.docstore.port import DocStore, Document
+from voicefile.translog.merkle import Frontier, leaf_hash
+
+Random = Callable[[int], bytes]
+
+
+def segments_of(
+    tenant: str,
+    deeds: Sequence[Received],
+    *,
+    after: Frontier,
+    deeds_max: int,
+    at_ms: int,
+    random: Random = secrets.token_bytes,
+) -> tuple[list[Document], Frontier]:
+    """The documents that append these deeds to the log, and its frontier afterwards."""
+    documents: list[Document] = []
+    for start in range(0, len(deeds), deeds_max):
+        segment = _segment(deeds[start : start + deeds_max], after, at_ms, random)
+        after = Frontier(segment.stop, tuple(segment.peaks))
+        name = segment_id(tenant, segment.first)
+        documents.append(Document(name, tenant, body_of(segment)))
+    return documents, after
+
+
+def _segment(deeds: Sequence[Received], after: Frontier, at_ms: int, random: Random) -> Segment:
+    salts = random(SALT_BYTES * len(deeds))
+    leaves = [
+        commitment(salts[at * SALT_BYTES : (at + 1) * SALT_BYTES], deed.entry)
+        for at, deed in enumerate(deeds)
+    ]
+    frontier = after.extended(leaf_hash(leaf) for leaf in leaves)
+    numbers: dict[str, list[int]] = {}
+    for deed in deeds:
+        if deed.n:
+            numbers.setdefault(deed.boot, []).append(deed.n)
+    return Segment(
+        first=after.size,
+        stop=frontier.size,
+        event_ids=[deed.event_id for deed in deeds],
+        entries=[deed.entry for deed in deeds],
+        salts=salts,
+        leaves=b"".join(leaves),
+        peaks=list(frontier.peaks),
+        numbers=numbers,
+        vouched=[Vouched(deed.recording, at) for at, deed in enumerate(deeds) if deed.recording],
+        sequenced_at_ms=at_ms,
+    )
+
+
+async def newest_frontier(docs: DocStore, tenant: str) -> Frontier:
+    """How far the log has been sequenced."""
+    document = await docs.newest(SEGMENTS, "stop", tenant=tenant)
+    if document is None:
+        return Frontier()
+    segment = record_of(document, Segment)
+    return Frontier(segment.stop, tuple(segment.peaks))
+
+
+async def segments_from(docs: DocStore, tenant: str, index: int, *, limit: int) -> list[Segment]:
+    """The segments that hold entry `index` and what follows it, in order."""
+    found = await docs.ranged(SEGMENTS, "stop", index + 1, tenant=tenant, limit=limit)
+    return [record_of(document, Segment) for document in found]

@@ -1,0 +1,48 @@
+"""What audit can be told, each with its unit and why the default is what it is."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AuditSettings(BaseSettings):
+    """Read from the environment, prefix VOICEFILE_AUDIT_."""
+
+    model_config = SettingsConfigDict(env_prefix="VOICEFILE_AUDIT_", frozen=True, extra="ignore")
+
+    topics: tuple[str, ...] = ("voicefile.auth.v1", "voicefile.ingest.v1", "voicefile.playback.v1")
+    """The topics whose deeds are appended, besides audit's own."""
+
+    batch_deeds_max: Annotated[int, Field(ge=1, le=10_000)] = 2_000
+    """Deeds that one durable write takes up; more wait for the next."""
+
+    segment_deeds_max: Annotated[int, Field(ge=1, le=1_000)] = 256
+    """Deeds in one document: a proof has to read the whole document that holds its deed."""
+
+    queue_batches_max: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Batches that may wait for the sequencer; the bus holds back the rest."""
+
+    stuck_after_s: Annotated[float, Field(gt=0)] = 10.0
+    """A write that takes longer means that the log cannot be appended to."""
+
+    checkpoint_every_s: Annotated[float, Field(gt=0, le=1.0)] = 0.25
+    """How often what is new gets a signed checkpoint; a second at most is promised."""
+
+    publish_segments_max: Annotated[int, Field(ge=1, le=1_000)] = 64
+    """Segments that one checkpoint takes up; a long backlog is worked off in steps."""
+
+    durable_within_s: Annotated[float, Field(gt=0, le=1.0)] = 0.25
+    """A durable write this recent is believed to be possible again."""
+
+    ready_within_s: Annotated[float, Field(gt=0, le=1.0)] = 0.4
+    """How long the probe of a durable write may take; auth waits half a second for the answer."""
+
+    boots_kept_s: Annotated[int, Field(ge=60)] = 7 * 86_400
+    """Instances heard of within this time are loaded at start, and named to auth."""
+
+    gap_after_s: Annotated[float, Field(gt=0)] = 60.0
+    """A missing number is out of order for this long; then it is reported as a gap."""
+
+    entries_page_max: Annotated[int, Field(ge=1, le=1_000)] = 500
+    """Entries of one answer to an auditor."""

@@ -1,0 +1,133 @@
+"""What audit keeps: segments of deeds, the tiles over them, each log's head, who wrote what.
+
+A segment is the truth: one document, written once, that holds a run of deeds and the frontier
+after them. Tiles, heads and boots follow from the segments and can be made again from them.
+"""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from voicefile.deeds.series import DEEDS
+from voicefile.docstore.port import Collection, Document, Index, Value
+from voicefile.translog.origin import log_of
+from voicefile.translog.tiles import TileId
+
+T = TypeVar("T", bound=Struct)
+
+COMMITMENT_BYTES: Final = 32
+SALT_BYTES: Final = 32
+
+
+class Vouched(Struct, frozen=True):
+    """A deed that vouches for a receipt: which recording's, and which place in its segment."""
+
+    recording: str
+    at: int
+
+
+class Segment(Struct, frozen=True):
+    """Deeds first..stop-1 of one log."""
+
+    first: int
+    stop: int
+    event_ids: list[str]
+    entries: list[bytes]
+    """The deeds as serialised; `entry.py` says how a leaf follows from one."""
+    salts: bytes
+    """32 bytes for each entry, one after the other."""
+    leaves: bytes
+    """The commitments: 32 bytes for each entry."""
+    peaks: list[bytes]
+    """The log's frontier after this segment."""
+    numbers: dict[str, list[int]]
+    """Which numbers of which instance are in here."""
+    vouched: list[Vouched]
+    sequenced_at_ms: int
+
+    def leaf(self, at: int) -> bytes:
+        return self.leaves[at * COMMITMENT_BYTES : (at + 1) * COMMITMENT_BYTES]
+
+    def salt(self, at: int) -> bytes:
+        return self.salts[at * SALT_BYTES : (at + 1) * SALT_BYTES]
+
+
+class TileRecord(Struct, frozen=True):
+    """A tile as far as it has grown."""
+
+    hashes: bytes
+    leaves: bytes = b""
+    """Level 0 only: the commitments whose hashes they are."""
+
+
+class Head(Struct, frozen=True):
+    """How much of a log is published. The document's id is the log's name."""
+
+    size: int
+    root: bytes
+    checkpoint: str
+    """The signed note; empty before the first."""
+    signed_at_ms: int
+
+
+class Boot(Struct, frozen=True):
+    """Which of an instance's numbers are published. The document's id is the boot id."""
+
+    runs: list[tuple[int, int]]
+    """As (first, last)."""
+    seen_at_s: int
+
+
+class LogKey(Struct, frozen=True):
+    """The key that signs checkpoints, wrapped under audit's own root."""
+
+    root_version: str
+    wrapped: bytes
+    public: bytes
+    created_at_s: int
+
+
+class Unreadable(Struct, frozen=True):
+    """An event that holds no deed audit can take in, kept for whoever looks into it."""
+
+    topic: str
+    payload: bytes
+    received_at_ms: int
+
+
+SEGMENTS = Collection(
+    "segments",
+    indexes=(
+        Index("stop", "stop"),
+        Index("event", "event_ids"),
+        Index("vouched", "vouched.recording"),
+    ),
+)
+TILES = Collection("tiles")
+HEADS = Collection("heads")
+BOOTS = Collection("boots", indexes=(Index("seen", "seen_at_s"),))
+KEYS = Collection("log_keys")
+UNREADABLE = Collection("unreadable")
+COLLECTIONS = (SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, DEEDS)
+"""What audit's store has to declare."""
+
+
+def segment_id(tenant: str, first: int) -> str:
+    """Log and first index: two segments can never claim the same place."""
+    return f"{log_of(tenant)}:{first:016x}"
+
+
+def tile_id(tenant: str, tile: TileId) -> str:
+    return f"{log_of(tenant)}:{tile.level:02}:{tile.index:016x}"
+
+
+def body_of(record: Struct) -> dict[str, Value]:
+    """A record as a document's body."""
+    body: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(bytes,))
+    return body
+
+
+def record_of(document: Document, kind: type[T]) -> T:
+    """A document's body as the record it was."""
+    return msgspec.convert(document.body, kind)
