@@ -81,5 +81,11 @@ async def test_an_unfinished_version_is_none(root, tmp_path):
     assert await root.versions() == [version]
 
 
+async def test_a_place_that_takes_no_file_is_no_root(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RootUnavailable):
+        await FileRootKey(tmp_path / "file").create_version()
+
+
 def test_it_says_what_it_is():
     assert "development" in FileRootKey.caution

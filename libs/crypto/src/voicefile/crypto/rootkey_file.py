@@ -59,13 +59,16 @@ class FileRootKey:
     def _create(self) -> str:
         version = secrets.token_hex(ID_BYTES)
         key = secrets.token_bytes(KEY_BYTES)
-        if not self._directory.exists():
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_directory(self._directory.parent)
         unfinished = self._directory / f".{version}.new"
-        _write_durably(unfinished, key + _check(version, key), os.O_CREAT | os.O_EXCL)
-        unfinished.rename(self._path(version))
-        _sync_directory(self._directory)
+        try:
+            if not self._directory.exists():
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync_directory(self._directory.parent)
+            _write_durably(unfinished, key + _check(version, key), os.O_CREAT | os.O_EXCL)
+            unfinished.rename(self._path(version))
+            _sync_directory(self._directory)
+        except OSError as error:
+            raise RootUnavailable("a root key file can't be written") from error
         return version
 
     def _destroy(self, version: str) -> None:
@@ -76,9 +79,11 @@ class FileRootKey:
             # Zeros never pass the check, so a crash between here and the unlink leaves no key.
             _write_durably(path, bytes(_FILE_BYTES), 0)
             path.unlink()
+            _sync_directory(self._directory)
         except FileNotFoundError:
             return
-        _sync_directory(self._directory)
+        except OSError as error:
+            raise RootUnavailable("a root key file can't be destroyed") from error
 
     def _living(self) -> list[str]:
         try:
