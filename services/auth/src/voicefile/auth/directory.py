@@ -5,7 +5,8 @@ document's id is the locator of the access ID under the deployment's directory k
 is stored nowhere.
 """
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from voicefile.auth.store import DIRECTORY
 from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
@@ -46,10 +47,18 @@ class Directory:
         document = await self._store.get(DIRECTORY, locator)
         if document is None or document.body["credential"] != claim.credential:
             return
-        try:
+        # If the claim changed hands in between, it is no longer ours to give back.
+        with suppress(VersionConflict):
             await self._store.delete(DIRECTORY, document)
-        except VersionConflict:
-            return  # The claim changed hands in between: it is no longer ours to give back.
+
+    async def confirm(self, locator: str, claim: Claim) -> None:
+        """Marks a claim as used, so that no later sweep looks at it again."""
+        document = await self._store.get(DIRECTORY, locator)
+        if document is None:
+            return
+        body = {"tenant": claim.tenant, "credential": claim.credential}
+        with suppress(VersionConflict):
+            await self._store.replace(DIRECTORY, replace(document, body=body))
 
     async def claimed_until(self, until_s: int, *, limit: int = 100) -> list[tuple[str, Claim]]:
         """The oldest claims made up to then, for the sweep of those that nothing came of."""

@@ -26,6 +26,7 @@ from voicefile.crypto.keyring import IdentityKey, Purpose
 from voicefile.crypto.primitives import hmac_sha512
 from voicefile.crypto.rootkey import VersionGone
 from voicefile.crypto.secret import DataKey, SecretText
+from voicefile.translog.origin import origin_of
 
 DIGEST_BYTES = 32
 ANSWER_DIGITS_MIN = 3
@@ -157,7 +158,7 @@ async def _receipt(admission: Admission, *, ports: Ports) -> str:
     return receipt(
         filed,
         issuer=ports.deployment,
-        log=ports.settings.log_of(ports.deployment, body.tenant),
+        log=origin_of(ports.deployment, body.tenant),
         signer=await ports.custody.receipt_signer(body.tenant),
     )
 

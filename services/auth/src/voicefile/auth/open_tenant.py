@@ -32,6 +32,8 @@ from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.docstore.port import DocumentExists
 from voicefile.identity.ids import PLATFORM, new_id
 
+PLATFORM_DOMAIN = "platform"
+"""The login domain of the operators; no tenant may have it."""
 _RECEIPT_KEY = b"voicefile/receipt-key\x00"
 
 
@@ -94,6 +96,8 @@ async def the_deployment(ports: Ports) -> Stored[Deployment]:
 
 async def open_tenant(new: NewTenant, *, by: Actor, ports: Ports) -> str:
     """A new tenant with its first keys, published; answers its id. Raises NameTaken, NotFound."""
+    if new.login_domain == PLATFORM_DOMAIN:
+        raise NameTaken
     tenant_id = new_id()
     deployment = await the_deployment(ports)
     keys = await create_namespace(

@@ -17,9 +17,6 @@ class AuthSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="VOICEFILE_AUTH_", frozen=True, extra="ignore")
 
-    log_origin: str = "voicefile/{deployment}/{tenant}"
-    """The name of a tenant's log, as audit publishes it and receipts repeat it."""
-
     epoch_max_s: Annotated[int, Field(ge=60, le=EPOCH_OPEN_MAX_S)] = EPOCH_OPEN_MAX_S
     """An older epoch gets a successor; six days at most, so that its keys are gone by seven."""
 
@@ -60,9 +57,8 @@ class AuthSettings(BaseSettings):
     staff_token_s: Annotated[int, Field(ge=1, le=900)] = 900
     """How long a staff member's access token lasts."""
 
+    assertion_audiences: tuple[str, ...] = ("https://localhost:8443/auth/v1/token",)
+    """What a client assertion may be addressed to, beside the deployment's name: our token URL."""
+
     assertion_s_max: Annotated[int, Field(ge=1, le=300)] = 60
     """How far ahead a client assertion may expire."""
-
-    def log_of(self, deployment: str, tenant: str) -> str:
-        """The origin of a tenant's log."""
-        return self.log_origin.format(deployment=deployment, tenant=tenant)
