@@ -16,12 +16,7 @@ from enum import StrEnum
 
 from voicefile.crypto.envelope import ID_BYTES, Context, Kind, object_id, unwrap, wrap
 from voicefile.crypto.errors import EpochGone, EpochInUse, UnknownKey, WrongRoot
-from voicefile.crypto.primitives import (
-    SealingKeyPair,
-    SigningKey,
-    hkdf_expand_sha512,
-    open_sealed,
-)
+from voicefile.crypto.primitives import SealingKeyPair, SigningKey, hkdf_expand_sha512, open_sealed
 from voicefile.crypto.rootkey import RootKey
 from voicefile.crypto.secret import KEY_BYTES, Secret, SecretKey
 
@@ -166,11 +161,8 @@ class KeyNamespace:
 
     def lasting_roots(self) -> set[str]:
         """The root versions that must never be destroyed while the tenant lives."""
-        wrapped = [
-            *(version.wrapped for version in self.identity_versions),
-            *(version.wrapped for version in self.receipt_versions),
-        ]
-        return {key.root_version for key in wrapped}
+        identity = {version.wrapped.root_version for version in self.identity_versions}
+        return identity | {version.wrapped.root_version for version in self.receipt_versions}
 
 
 class IdentityKey(Secret):
