@@ -31,8 +31,13 @@ class Readiness:
     """Asks each part, with a time limit, and remembers the answer for a moment."""
 
     def __init__(
-        self, parts: Mapping[str, Check], *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        parts: Mapping[str, Check],
+        *,
+        check_s_max: float = CHECK_S_MAX,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._check_s_max = check_s_max
         self._parts = parts
         self._monotonic = monotonic
         self._asking = asyncio.Lock()
@@ -45,7 +50,7 @@ class Readiness:
             if self._monotonic() - self._asked_s >= CHECK_EVERY_S:
                 async with asyncio.TaskGroup() as group:
                     asked = {
-                        name: group.create_task(_state(name, check))
+                        name: group.create_task(_state(name, check, s_max=self._check_s_max))
                         for name, check in self._parts.items()
                     }
                 self._answer = {name: task.result() for name, task in asked.items()}
@@ -53,9 +58,9 @@ class Readiness:
             return self._answer
 
 
-async def _state(name: str, check: Check) -> str:
+async def _state(name: str, check: Check, *, s_max: float) -> str:
     try:
-        async with asyncio.timeout(CHECK_S_MAX):
+        async with asyncio.timeout(s_max):
             return OK if await check() else "not-ready"
     except TimeoutError:
         return "timeout"

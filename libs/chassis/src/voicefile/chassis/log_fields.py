@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final
 
+from voicefile.chassis.stack import Place
+
 _ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?", re.ASCII)
 # A letter first and no long run of digits: neither an access ID nor a PIN nor a phone number.
-_CODE: Final = re.compile(r"(?!.*\d{4})[A-Za-z][A-Za-z0-9_.:/-]{0,79}", re.ASCII)
+_CODE: Final = re.compile(r"[A-Z]{2,8}|(?!.*\d{4})[a-z][a-z0-9]*(?:[_.:/-][a-z0-9]+)*", re.ASCII)
+_CODE_CHARS_MAX: Final = 64
 _ROUTE: Final = re.compile(r"none|/[A-Za-z0-9_{}/.:-]{0,119}", re.ASCII)
-_STACK: Final = re.compile(r"[A-Za-z0-9_./<>():, -]{1,400}", re.ASCII)
 _EVENT: Final = re.compile(r"[a-z]+(?:_[a-z]+)*", re.ASCII)
 EVENT_CHARS_MAX: Final = 64
 NUMBER_MAX: Final = 2**63
@@ -22,11 +24,15 @@ NUMBER_MAX: Final = 2**63
 Shape = Callable[[object], bool]
 
 
-def _matches(pattern: re.Pattern[str]) -> Shape:
-    def fits(value: object) -> bool:
-        return isinstance(value, str) and pattern.fullmatch(value) is not None
+def is_id(value: object) -> bool:
+    """128 or 256 random bits in hexadecimal."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
-    return fits
+
+def is_code(value: object) -> bool:
+    """One of few: a state, a reason, a name from our own code. Lower case, or all capitals."""
+    fits = isinstance(value, str) and len(value) <= _CODE_CHARS_MAX
+    return fits and _CODE.fullmatch(str(value)) is not None
 
 
 def is_number(value: object) -> bool:
@@ -34,10 +40,15 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and abs(value) < NUMBER_MAX
 
 
-is_id = _matches(_ID)
-is_code = _matches(_CODE)
-is_route = _matches(_ROUTE)
-is_stack = _matches(_STACK)
+def is_route(value: object) -> bool:
+    """The template of a route."""
+    return isinstance(value, str) and _ROUTE.fullmatch(value) is not None
+
+
+def is_place(value: object) -> bool:
+    """What `where_it_broke` found out; nobody else can make one by accident."""
+    return isinstance(value, Place)
+
 
 _NAMES: Final[Mapping[Shape, str]] = {
     is_id: """
@@ -46,15 +57,15 @@ _NAMES: Final[Mapping[Shape, str]] = {
         """,
     is_code: """
         action code end finding finding_kind kind level log logger method outcome part peer
-        problem purpose reason rendition role service setting state step store suite topic
+        problem purpose reason rendition role setting state step store suite topic
         """,
     is_number: """
         attempt attempts blobs blobs_bytes bytes bytes_sent chunk chunks count deeds documents
-        dropped duration_ms entries events index keys lag lag_s lease_s limit n offset partition
+        duration_ms entries events index keys lag lag_s lease_s limit n offset partition
         pending port recordings removed retry_after_s signal size slips status tree_size version
         """,
     is_route: "route",
-    is_stack: "error_type frames",
+    is_place: "error_type frames",
 }
 
 

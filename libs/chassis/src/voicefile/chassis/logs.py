@@ -19,20 +19,33 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from voicefile.chassis.log_fields import Shape, allowed_fields, is_event, plain
-from voicefile.chassis.stack import where_it_broke
+from voicefile.chassis.stack import place_in_source, where_it_broke
 
 UNNAMED: Final = "unnamed"
 """Stands where an event's name had something formatted into it."""
-_KEPT_ALWAYS: Final = frozenset({"event", "level", "time", "service", "message"})
+_KEPT_ALWAYS: Final = frozenset({"event", "level"})
 _MESSAGE_CHARS_MAX: Final = 200
 _FOREIGN: Final = "foreign_log"
+
+
+class Literal(str):
+    """A text that stands in the source of a library, so it holds no value."""
+
+    __slots__ = ()
+
+
+def _is_literal(value: object) -> bool:
+    return isinstance(value, Literal)
 
 
 class AllowList:
     """A structlog processor: drops what is not allowed, and counts it by name."""
 
     def __init__(self, fields: dict[str, Shape] | None = None) -> None:
-        self._fields = allowed_fields() if fields is None else fields
+        self._fields = {
+            **(allowed_fields() if fields is None else fields),
+            "message": _is_literal,
+        }
         self.dropped: Counter[str] = Counter()
         """How many values were dropped; names that are no field at all count together."""
 
@@ -67,7 +80,6 @@ def configure(
     allow_list = AllowList()
     structlog.configure(
         processors=[
-            _only_own_message,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _exception_as_place,
@@ -85,18 +97,6 @@ def configure(
     _route_stdlib()
     _route_hooks()
     return allow_list
-
-
-def _only_own_message(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    # `message` passes unchecked, so only _ForeignHandler may set it, by a key no caller writes.
-    line.pop("message", None)
-    literal = line.pop(_LITERAL, None)
-    if literal is not None:
-        line["message"] = literal
-    return line
-
-
-_LITERAL: Final = " literal"
 
 
 def _exception_as_place(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
@@ -121,28 +121,20 @@ class _ForeignHandler(logging.Handler):
     """Takes records of the standard library's logging into ours, without their arguments."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"logger": record.name}
+        fields: dict[str, Any] = {"frames": place_in_source(record.pathname, record.lineno)}
         if record.exc_info and record.exc_info[1] is not None:
-            fields.update(where_it_broke(record.exc_info[1]))
-        fields.setdefault("frames", _place(record))
-        literal = _literal(record)
-        if literal is not None:
-            fields[_LITERAL] = literal
+            fields = {**where_it_broke(record.exc_info[1])}
         log = structlog.get_logger()
         speak = log.error if record.levelno >= logging.ERROR else log.warning
-        speak(_FOREIGN, **fields)
+        speak(_FOREIGN, logger=record.name, message=_literal(record), **fields)
 
 
-def _place(record: logging.LogRecord) -> str:
-    return f"{'/'.join(Path(record.pathname).parts[-2:])}:{record.lineno}"
-
-
-def _literal(record: logging.LogRecord) -> str | None:
+def _literal(record: logging.LogRecord) -> Literal | None:
     """The message if it stands in the source as it is: then no value was formatted into it."""
     message = record.msg
     if not isinstance(message, str) or len(message) > _MESSAGE_CHARS_MAX:
         return None
-    return message.strip() if message in _literals(record.pathname) else None
+    return Literal(message.strip()) if message in _literals(record.pathname) else None
 
 
 @lru_cache(maxsize=64)
@@ -190,14 +182,3 @@ def _route_hooks() -> None:
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread
     sys.unraisablehook = unraisable
-
-
-def release() -> None:
-    """Puts the process's own ways of speaking back (tests, and commands that end with words)."""
-    structlog.reset_defaults()
-    root = logging.getLogger()
-    root.handlers[:] = [each for each in root.handlers if not isinstance(each, _ForeignHandler)]
-    logging.captureWarnings(False)
-    sys.excepthook = sys.__excepthook__
-    threading.excepthook = threading.__excepthook__
-    sys.unraisablehook = sys.__unraisablehook__

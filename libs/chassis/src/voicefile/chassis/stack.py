@@ -7,9 +7,18 @@ FRAMES_MAX: Final = 8
 CHAIN_MAX: Final = 4
 
 
-def where_it_broke(error: BaseException) -> dict[str, str]:
+class Place(str):
+    """Types and places of code; the log takes them from nowhere else."""
+
+    __slots__ = ()
+
+
+def where_it_broke(error: BaseException) -> dict[str, Place]:
     """Log fields: its type and its causes', and the innermost frames of the first."""
-    return {"error_type": " < ".join(_types(error)), "frames": " < ".join(_frames(error))}
+    return {
+        "error_type": Place(" < ".join(_types(error))),
+        "frames": Place(" < ".join(_frames(error))),
+    }
 
 
 def _types(error: BaseException) -> list[str]:
@@ -43,6 +52,11 @@ def _first(error: BaseException) -> BaseException:
     if isinstance(error, BaseExceptionGroup):
         return _first(error.exceptions[0])
     return error if error.__cause__ is None else _first(error.__cause__)
+
+
+def place_in_source(filename: str, line: int) -> Place:
+    """A place as the frames name it."""
+    return Place(f"{_module(filename)}:{line}")
 
 
 def _module(filename: str) -> str:

@@ -99,11 +99,12 @@ async def serve(
     stop: asyncio.Event,
     connections_max: int = CONNECTIONS_MAX,
     shutdown_s_max: int = SHUTDOWN_S_MAX,
+    header_s_max: float = HEADER_S_MAX,
 ) -> None:
     """Serves HTTPS until `stop` is set; requests under way get `shutdown_s_max` to end."""
     config = uvicorn.Config(
         app,
-        http=VaultProtocol,
+        http=_protocol(header_s_max),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -148,6 +149,8 @@ class _Server(uvicorn.Server):
 class VaultProtocol(HttpToolsProtocol):
     """uvicorn's protocol with a limit on headers, in bytes and time, and the peer's name."""
 
+    header_s_max = HEADER_S_MAX
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
@@ -186,7 +189,7 @@ class VaultProtocol(HttpToolsProtocol):
 
     def _await_header(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEADER_S_MAX, self._too_late)
+            self._deadline = self.loop.call_later(self.header_s_max, self._too_late)
 
     def _header_came(self) -> None:
         if self._deadline is not None:
@@ -195,6 +198,15 @@ class VaultProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self.transport.abort()
+
+
+def _protocol(header_s_max: float) -> type[VaultProtocol]:
+    # uvicorn takes a class, so a limit reaches it as a class.
+    class Limited(VaultProtocol):
+        pass
+
+    Limited.header_s_max = header_s_max
+    return Limited
 
 
 def _peer(transport: Transport) -> dict[Any, dict[Any, Any]]:
