@@ -76,6 +76,7 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_INTEGRITY_FAILED: _ClassVar[Action]
     ACTION_RECORDING_JOINED: _ClassVar[Action]
     ACTION_QUESTION_ASKED: _ClassVar[Action]
+    ACTION_ADMINISTRATION_READ: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -135,6 +136,7 @@ ACTION_RECORDING_ERASED: Action
 ACTION_INTEGRITY_FAILED: Action
 ACTION_RECORDING_JOINED: Action
 ACTION_QUESTION_ASKED: Action
+ACTION_ADMINISTRATION_READ: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
