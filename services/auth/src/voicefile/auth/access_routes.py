@@ -145,8 +145,13 @@ def internal_router(doors: Doors) -> APIRouter:
         return LeaseAnswer(lease_s=lease_s)
 
     @router.post("/releases/{release_id}/end", status_code=status.HTTP_204_NO_CONTENT)
-    async def end(body: EndBody, release_id: Annotated[Id, Path()]) -> Response:
-        await end_release(doors, release_id, bytes_sent=body.bytes_sent)
+    async def end(request: Request, body: EndBody, release_id: Annotated[Id, Path()]) -> Response:
+        await end_release(
+            doors,
+            release_id,
+            bytes_sent=body.bytes_sent,
+            request_id=request.state.request_id,
+        )
         return Response(status_code=status.HTTP_204_NO_CONTENT)
 
     return router

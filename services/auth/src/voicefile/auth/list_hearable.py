@@ -40,7 +40,9 @@ async def list_hearable(
 ) -> Hearable:
     """Recorded before it is answered. Raises as `listener_of` does, and NotHearable."""
     listener = await listener_of(doors, bearer, request_id=request_id)
-    access = await access_of(doors, listener, credential=credential, recording=recording)
+    access = await access_of(
+        doors, listener, request_id=request_id, credential=credential, recording=recording
+    )
     await doors.ports.deeds.record(
         Deed(
             actor=listener.actor,

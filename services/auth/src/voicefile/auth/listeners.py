@@ -17,10 +17,11 @@ from voicefile.auth.open_session import LEVEL_ANSWER
 from voicefile.auth.records import Stored
 from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access, Recording, RecordingState
-from voicefile.crypto.errors import Tampered
+from voicefile.auth.tampering import tampering_told
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Actor
 from voicefile.identity.guard import SESSION_PREFIX, NotPermitted
+from voicefile.identity.ids import PLATFORM
 from voicefile.identity.principal import Principal, Role
 
 HEARD_STATES = frozenset({RecordingState.PLAYABLE, RecordingState.HELD})
@@ -70,17 +71,29 @@ async def listener_of(doors: Doors, bearer: str, *, request_id: str) -> Listener
 
 
 async def access_of(
-    doors: Doors, listener: Listener, *, credential: str | None, recording: str | None
+    doors: Doors,
+    listener: Listener,
+    *,
+    request_id: str,
+    credential: str | None = None,
+    recording: str | None = None,
 ) -> Stored[Access]:
     """The customer's own access document, or the one care named. Raises NotHearable."""
     if listener.access is not None:
         return listener.access
     documents = doors.ports.access.of(listener.tenant)
     found = None
-    if credential is not None:
-        found = await documents.get(credential)
-    elif recording is not None:
-        found = await documents.find_one("recording", recording)
+    async with tampering_told(
+        doors.ports.deeds,
+        tenant=listener.tenant,
+        object_id=credential or recording or "",
+        request_id=request_id,
+        instead=NotHearable,
+    ):
+        if credential is not None:
+            found = await documents.get(credential)
+        elif recording is not None:
+            found = await documents.find_one("recording", recording)
     # A credential of which nothing is to be seen in this agent's scope is missing.
     if found is None or not any(listener.seen(found)):
         raise NotHearable
@@ -96,14 +109,21 @@ def recording_of(listener: Listener, access: Stored[Access], recording_id: str) 
 
 
 async def _customer(doors: Doors, token: SecretText, *, request_id: str) -> Listener:
-    try:
+    deeds = doors.ports.deeds
+    async with tampering_told(
+        deeds, tenant=PLATFORM, object_id="session", request_id=request_id, instead=SessionOver
+    ):
         kept = await doors.sessions.use(token)
-        session = kept.record
+    session = kept.record
+    async with tampering_told(
+        deeds,
+        tenant=session.tenant,
+        object_id=session.credential,
+        request_id=request_id,
+        instead=SessionOver,
+    ):
         access = await doors.ports.access.of(session.tenant).get(session.credential)
         tenant_open = await is_tenant_open(doors.ports, session.tenant)
-    except Tampered:
-        await doors.ports.deeds.record(access_deeds.integrity_failed("", "", request_id))
-        raise SessionOver from None
     if (
         access is None
         or not tenant_open

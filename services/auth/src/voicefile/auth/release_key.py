@@ -13,16 +13,20 @@ from voicefile.auth import access_deeds
 from voicefile.auth.access_errors import Busy, NotHearable, PurposeMissing, ReleaseOver
 from voicefile.auth.access_store import Release
 from voicefile.auth.doors import Doors
+from voicefile.auth.errors import UnusableKey
 from voicefile.auth.list_hearable import details_of
 from voicefile.auth.listeners import Listener, access_of, listener_of, recording_of
 from voicefile.auth.records import Stored
 from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access, Recording, RecordingDetails
+from voicefile.auth.tampering import tampering_told
 from voicefile.crypto.envelope import Context, Kind, object_id
+from voicefile.crypto.errors import Malformed
 from voicefile.crypto.primitives import seal_to, sha256
+from voicefile.crypto.secret import SecretKey
 from voicefile.deeds.deed import Action, Deed
 from voicefile.docstore.port import DocumentExists, VersionConflict
-from voicefile.identity.ids import new_id
+from voicefile.identity.ids import PLATFORM, new_id
 from voicefile.identity.principal import Role
 
 GRACE_S = 60
@@ -63,8 +67,11 @@ async def release_key(doors: Doors, bearer: str, wish: Wish) -> Released:
     listener = await listener_of(doors, bearer, request_id=wish.request_id)
     if listener.role is Role.CARE and wish.purpose is None:
         raise PurposeMissing
-    access = await access_of(doors, listener, credential=None, recording=wish.recording_id)
+    access = await access_of(
+        doors, listener, request_id=wish.request_id, recording=wish.recording_id
+    )
     recording = recording_of(listener, access, wish.recording_id)
+    _require_usable(wish.instance_key)
     release, joined = await _granted_or_joined(doors, listener, access, wish)
     return await _sealed(doors, recording, release, wish, joined=joined)
 
@@ -75,14 +82,14 @@ async def renew_release(
     """The lease's seconds. Raises as `listener_of` does, NotHearable, ReleaseOver."""
     listener = await listener_of(doors, bearer, request_id=request_id)
     for _ in range(doors.settings.access_write_tries_max):
-        kept = await doors.releases.get(release_id)
-        if kept is None or not _is_holders(kept.record, listener):
-            raise NotHearable
+        kept = await _holders(doors, listener, release_id, request_id=request_id)
         release = kept.record
         if release.ended or sha256(instance_key) not in release.instances:
             raise ReleaseOver
         try:
-            access = await access_of(doors, listener, credential=release.credential, recording=None)
+            access = await access_of(
+                doors, listener, request_id=request_id, credential=release.credential
+            )
             recording_of(listener, access, release.recording)
         except NotHearable:
             raise ReleaseOver from None
@@ -94,10 +101,17 @@ async def renew_release(
     raise Busy
 
 
-async def end_release(doors: Doors, release_id: str, *, bytes_sent: int) -> None:
+async def end_release(doors: Doors, release_id: str, *, bytes_sent: int, request_id: str) -> None:
     """The listening is over; ending twice is as well. How it ended is playback's deed."""
     for _ in range(doors.settings.access_write_tries_max):
-        kept = await doors.releases.get(release_id)
+        async with tampering_told(
+            doors.ports.deeds,
+            tenant=PLATFORM,
+            object_id=release_id,
+            request_id=request_id,
+            instead=NotHearable,
+        ):
+            kept = await doors.releases.get(release_id)
         if kept is None or kept.record.ended:
             return
         try:
@@ -114,7 +128,7 @@ async def _granted_or_joined(
     name = _name_of(listener, wish)
     for _ in range(doors.settings.access_write_tries_max):
         try:
-            kept = await doors.releases.find_one("listening", name)
+            kept = await _living(doors, listener, wish, name)
             if kept is None:
                 doors.gate.require_open()
                 return await _granted(doors, listener, access, wish, name), False
@@ -125,6 +139,40 @@ async def _granted_or_joined(
         except (DocumentExists, VersionConflict):
             continue  # Another instance was first with this listening: look again.
     raise Busy
+
+
+async def _holders(
+    doors: Doors, listener: Listener, release_id: str, *, request_id: str
+) -> Kept[Release]:
+    """This listener's release. Raises NotHearable for a foreign one and for none."""
+    async with tampering_told(
+        doors.ports.deeds,
+        tenant=listener.tenant,
+        object_id=release_id,
+        request_id=request_id,
+        instead=NotHearable,
+    ):
+        kept = await doors.releases.get(release_id)
+    if (
+        kept is None
+        or kept.record.tenant != listener.tenant
+        or kept.record.holder != listener.id
+        or kept.record.role != listener.role
+    ):
+        raise NotHearable
+    return kept
+
+
+async def _living(doors: Doors, listener: Listener, wish: Wish, name: str) -> Kept[Release] | None:
+    """The release of this listening, if it has one."""
+    async with tampering_told(
+        doors.ports.deeds,
+        tenant=listener.tenant,
+        object_id=wish.recording_id,
+        request_id=wish.request_id,
+        instead=NotHearable,
+    ):
+        return await doors.releases.find_one("listening", name)
 
 
 async def _granted(
@@ -203,12 +251,12 @@ def _leased(doors: Doors, release: Release) -> Release:
     return replace(release, leased_until_s=until_s, expires_at_s=until_s + kept_s)
 
 
-def _is_holders(release: Release, listener: Listener) -> bool:
-    return (
-        release.tenant == listener.tenant
-        and release.holder == listener.id
-        and release.role == listener.role
-    )
+def _require_usable(instance_key: bytes) -> None:
+    """Raises UnusableKey; better before a release is recorded than after."""
+    try:
+        seal_to(instance_key, b"", SecretKey.random())
+    except Malformed:
+        raise UnusableKey from None
 
 
 def _name_of(listener: Listener, wish: Wish) -> str:
