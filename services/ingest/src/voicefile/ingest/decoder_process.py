@@ -108,7 +108,7 @@ def _report(channel: Channel, recognised: Recognised, heard: Heard) -> None:
         heard.channels,
         heard.samples,
         sum(1 << list(Finding).index(finding) for finding in heard.findings),
-        heard.telephone.bytes,
+        heard.telephone.pcm_bytes,
     )
     channel.send(Message.DECODED, summary)
     waiting = bytearray()

@@ -41,7 +41,7 @@ HEAD = struct.Struct(">BI")
 READ = struct.Struct(">QQ")
 REFUSED = struct.Struct(">BB")
 DECODED = struct.Struct(">BBIBQHQ")
-"""Container, codec, sample rate, channels, samples per channel, findings as bits, rendition bytes."""
+"""Container, codec, sample rate, channels, samples per channel, findings, bytes of rendition."""
 
 JOB = struct.Struct(">cQQIIIIQQ")
 KILL = struct.Struct(">cQ")

@@ -14,8 +14,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import EOFError as InputEnds
 from av.error import BlockingIOError as NeedsMore
+from av.error import EOFError as InputEnds
 from av.error import FFmpegError
 from av.filter import Graph
 
@@ -49,9 +49,9 @@ PROBE_BYTES = {Container.WAV: 32}
 """libav would look for other formats inside PCM; a header is all it needs."""
 PROBE_BYTES_ELSE = 65_536
 
-WAV_PACKET_BYTES = 65_536
+WAV_PACKET_BYTES = 32_768
 BUFFER_BYTES = 65_536
-BLOCK_SAMPLES = 65_536
+BLOCK_SAMPLES = 32_768
 """So many samples per channel are handled at once: few calls, little memory."""
 
 FULL_SCALES = {"u8": 128.0, "s16": 32_768.0, "s32": 2_147_483_648.0, "flt": 1.0}
@@ -123,7 +123,7 @@ class _Decoding:
             self._hear(resampler.resampled(mono))
         self._hear(resampler.rest())
         self._telephone.finish()
-        self._check_against_stated(rate)
+        self._check_against_stated()
         findings = self._telephone.findings()
         if self._clipping.clipped:
             findings.append(Finding.CLIPPED)
@@ -162,24 +162,24 @@ class _Decoding:
     def _frames(self, stream: AudioStream) -> Iterator[AudioFrame]:
         for packet in self._container.demux(stream):
             self._sound_bytes += packet.size
-            for frame in packet.decode():
-                yield frame
+            yield from packet.decode()
 
     def _checked(self, waiting: list[Samples]) -> Samples:
         block = np.concatenate(waiting, axis=1) if len(waiting) > 1 else waiting[0]
         self._samples += block.shape[1]
         if self._samples > self._samples_max:
             raise AudioTooLong
-        if not np.isfinite(block).all():
+        # The largest of numbers with one that is none among them is none either.
+        if not (np.isfinite(block.max()) and np.isfinite(block.min())):
             raise BrokenAudio(Reason.DOES_NOT_DECODE)
         return block
 
     def _hear(self, mono: Samples) -> None:
         self._telephone.hear(mono)
-        if self._telephone.bytes > self._bytes_max:
+        if self._telephone.pcm_bytes > self._bytes_max:
             raise DecodeLimitExceeded(Reason.RATIO)
 
-    def _check_against_stated(self, rate: int) -> None:
+    def _check_against_stated(self) -> None:
         if self._samples == 0 or self._telephone.samples == 0:
             raise EmptyAudio
         if self._sound_bytes != self._recognised.sound_bytes:
@@ -202,7 +202,9 @@ def as_samples(frame: AudioFrame, channels: int) -> Samples:
     sound = numbers.astype(np.float32)
     if kind == "u8":
         sound -= np.float32(full_scale)
-    return sound if full_scale == 1.0 else sound / np.float32(full_scale)
+    if full_scale != 1.0:
+        sound *= np.float32(1 / full_scale)
+    return sound
 
 
 class Resampler:

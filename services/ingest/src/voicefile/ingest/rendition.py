@@ -1,6 +1,5 @@
 """The telephone form of a recording, its peaks, and what can be heard to be wrong with it."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -40,9 +39,9 @@ class ClippingMeter:
     def hear(self, sound: Samples) -> None:
         """Takes channels x samples. A run across two blocks counts as two."""
         self._samples += sound.size
-        full = np.abs(sound) >= FULL_SCALE
-        if not full.any():
+        if sound.max() < FULL_SCALE and sound.min() > -FULL_SCALE:
             return
+        full = np.abs(sound) >= FULL_SCALE
         length = max(0, full.shape[1] - CLIPPED_RUN + 1)
         starts = np.ones((full.shape[0], length), bool)
         for offset in range(CLIPPED_RUN):
@@ -69,7 +68,7 @@ class Telephone:
         self._silent_frames = 0
 
     @property
-    def bytes(self) -> int:
+    def pcm_bytes(self) -> int:
         return self.samples * BYTES_PER_SAMPLE
 
     def hear(self, mono: Samples) -> None:
@@ -114,8 +113,3 @@ class Telephone:
         border = SILENT_SQUARES * length / SAMPLES_PER_PEAK
         self._frames += len(frames)
         self._silent_frames += int((squares < border).sum())
-
-
-def resampled_length(samples: int, rate_hz: int) -> int:
-    """How many samples of 8 kHz so many samples of another rate become."""
-    return math.ceil(samples * TELEPHONE_RATE_HZ / rate_hz)

@@ -1,5 +1,7 @@
 """Decodes a breath of made-up sound once, so that everything lazy is loaded before forking."""
 
+from functools import partial
+
 from voicefile.ingest.containers.source import Source
 from voicefile.ingest.decoder_protocol import DecodeLimits
 from voicefile.ingest.decoding import decode_sound
@@ -15,7 +17,11 @@ def warm_up() -> None:
     for rate in RATES_HZ:
         sound = bytes(range(256)) * (SAMPLES * 2 // 256)
         wav = wav_header(rate, len(sound)) + sound
-        source = Source(lambda start, stop, wav=wav: wav[start:stop], len(wav))
+        source = Source(partial(_slice, wav), len(wav))
         limits = DecodeLimits()
         recognised = recognise(source, duration_max_s=limits.duration_max_s)
         decode_sound(source, recognised, limits)
+
+
+def _slice(wav: bytes, start: int, stop: int) -> bytes:
+    return wav[start:stop]

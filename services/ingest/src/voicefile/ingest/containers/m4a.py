@@ -2,7 +2,6 @@
 
 import struct
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +29,12 @@ BESIDE = frozenset(
 TOP = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"))
 ONCE = frozenset((b"trak", b"mdia", b"minf", b"stbl", b"mdhd", b"hdlr", b"stsd", b"dref")) | TABLES
 
-UNSTATED = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
-SELF_CONTAINED = bytes.fromhex("0000000c75726c2000000001")
+UNSTATED = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+ONE_ENTRY = b"\0\0\0\1"
+IN_THIS_FILE = b"\0\0\0\x0curl \0\0\0\1"
+STSD_MIN_BYTES = 44
+STSZ_BYTES = 12
+MDHD_MIN_BYTES = 20
 SLACK_S = 0.25
 """Priming and padding of the coder, and edit lists that cut them."""
 
@@ -63,7 +66,7 @@ def read_m4a(source: Source) -> Recognised:
             part = boxes.margins.take(source, start, stop)
             accept(name != b"ftyp" or part[:4] in BRANDS, Reason.UNKNOWN_CONTAINER)
     expect(b"moov" in boxes.seen, Reason.STATED_SIZE_EXCEEDS_FILE)
-    accept(b"stbl" in boxes.seen, Reason.NOT_ONE_AUDIO_STREAM)
+    accept(b"trak" in boxes.seen, Reason.NOT_ONE_AUDIO_STREAM)
     rate, channels = _one_aac_track(source, boxes)
     sizes = _sizes(source, boxes)
     _expect_filled(source, boxes, sizes)
@@ -114,78 +117,84 @@ def _descend(source: Source, start: int, stop: int, boxes: Boxes, *, depth: int)
             boxes.margins.take(source, body, end)
 
 
-def _body(source: Source, boxes: Boxes, name: bytes) -> bytes:
-    if name not in boxes.seen:
-        raise BrokenAudio
-    return source.read(*boxes.seen[name])
-
-
 def _one_aac_track(source: Source, boxes: Boxes) -> tuple[int, int]:
-    accept(_body(source, boxes, b"hdlr")[8:12] == b"soun", Reason.NOT_ONE_AUDIO_STREAM)
+    """Sample rate and channels as stated; the decoder has the last word on channels."""
+    accept(_body(source, boxes, b"hdlr", 12)[8:12] == b"soun", Reason.NOT_ONE_AUDIO_STREAM)
     # One data reference, and it says "in this file": a reader never follows an address.
-    references = _body(source, boxes, b"dref")
-    accept(references[4:8] == b"\0\0\0\1", Reason.UNKNOWN_PART)
-    accept(references[8:] == SELF_CONTAINED, Reason.UNKNOWN_PART)
-    entries = _body(source, boxes, b"stsd")
-    accept(entries[4:8] == b"\0\0\0\1", Reason.NOT_ONE_AUDIO_STREAM)
+    references = _body(source, boxes, b"dref", 8)
+    accept(references[4:] == ONE_ENTRY + IN_THIS_FILE, Reason.UNKNOWN_PART)
+    entries = _body(source, boxes, b"stsd", STSD_MIN_BYTES)
+    accept(entries[4:8] == ONE_ENTRY, Reason.NOT_ONE_AUDIO_STREAM)
     accept(entries[12:16] == b"mp4a", Reason.UNKNOWN_CODEC)
-    expect(len(entries) >= 44)
     channels, rate = int.from_bytes(entries[32:34], "big"), int.from_bytes(entries[40:42], "big")
     expect(channels and rate)
     return rate, channels
 
 
+def _body(source: Source, boxes: Boxes, name: bytes, least: int) -> bytes:
+    if name not in boxes.seen:
+        raise BrokenAudio
+    body = source.read(*boxes.seen[name])
+    expect(len(body) >= least)
+    return body
+
+
 def _rows(source: Source, boxes: Boxes, name: bytes, kind: str, columns: int) -> Numbers:
-    body = _body(source, boxes, name)
+    body = _body(source, boxes, name, 8)
     count = int.from_bytes(body[4:8], "big")
-    expect(count <= TABLE_ROWS_MAX)
-    numbers: NDArray[Any] = np.frombuffer(body[8:], kind)
-    expect(len(body) >= 8 and numbers.size == count * columns)
-    return numbers.astype(np.int64).reshape(-1, columns)
+    row_bytes = columns * np.dtype(kind).itemsize
+    expect(count <= TABLE_ROWS_MAX and len(body) == 8 + count * row_bytes)
+    return np.frombuffer(body, kind, offset=8).astype(np.int64).reshape(-1, columns)
 
 
 def _sizes(source: Source, boxes: Boxes) -> Numbers:
-    body = _body(source, boxes, b"stsz")
-    expect(len(body) >= 12)
-    size, count = struct.unpack(">II", body[4:12])
+    body = _body(source, boxes, b"stsz", STSZ_BYTES)
+    size, count = struct.unpack(">II", body[4:STSZ_BYTES])
     expect(count <= TABLE_ROWS_MAX)
     if size:
         return np.full(count, size, np.int64)
-    expect(len(body) == 12 + 4 * count)
-    return np.frombuffer(body[12:], ">u4").astype(np.int64)
+    expect(len(body) == STSZ_BYTES + 4 * count)
+    return np.frombuffer(body, ">u4", offset=STSZ_BYTES).astype(np.int64)
 
 
 def _expect_filled(source: Source, boxes: Boxes, sizes: Numbers) -> None:
     """Each byte of the media data belongs to exactly one sample."""
-    wide = b"co64" in boxes.seen
-    name, kind = (b"co64", ">u8") if wide else (b"stco", ">u4")
-    starts = _rows(source, boxes, name, kind, 1)[:, 0]
-    runs = _rows(source, boxes, b"stsc", ">u4", 3)
-    first = runs[:, 0]
-    expect(starts.size == 0 or (first.size and first[0] == 1))
-    lengths = np.diff(np.append(first, starts.size + 1))
-    expect((lengths > 0).all() or starts.size == 0)
-    expect(np.where(runs[:, 1] > sizes.size, 1, 0).sum() == 0 or starts.size == 0)
-    per_chunk = np.repeat(runs[:, 1], lengths) if starts.size else np.zeros(0, np.int64)
-    expect(per_chunk.sum() == sizes.size)
-    ends_of_samples = np.concatenate(([0], np.cumsum(sizes)))
-    chunk_bytes = np.diff(ends_of_samples[np.concatenate(([0], np.cumsum(per_chunk)))])
-    order = np.argsort(starts, kind="stable")
-    starts, stops = starts[order], (starts + chunk_bytes)[order]
-    expect((starts[1:] >= stops[:-1]).all())
+    media_bytes = sum(stop - start for start, stop in boxes.media)
+    expect(int(sizes.sum()) == media_bytes, Reason.BYTES_BEYOND_THE_END)
+    if sizes.size == 0:
+        return
+    starts = _chunk_starts(source, boxes)
+    bytes_before = np.append(0, np.cumsum(sizes))
+    samples_before = np.append(0, np.cumsum(_samples_per_chunk(source, boxes, starts.size)))
+    expect(samples_before[-1] == sizes.size)
+    stops = starts + np.diff(bytes_before[samples_before])
     inside = np.zeros(starts.size, bool)
     for media_start, media_stop in boxes.media:
         inside |= (starts >= media_start) & (stops <= media_stop)
     expect(inside.all(), Reason.STATED_SIZE_EXCEEDS_FILE)
-    media_bytes = sum(stop - start for start, stop in boxes.media)
-    expect(int(sizes.sum()) == media_bytes, Reason.BYTES_BEYOND_THE_END)
+    order = np.argsort(starts, kind="stable")
+    expect((starts[order][1:] >= stops[order][:-1]).all())
+
+
+def _chunk_starts(source: Source, boxes: Boxes) -> Numbers:
+    wide = b"co64" in boxes.seen
+    name, kind = (b"co64", ">u8") if wide else (b"stco", ">u4")
+    return _rows(source, boxes, name, kind, 1)[:, 0]
+
+
+def _samples_per_chunk(source: Source, boxes: Boxes, chunks: int) -> Numbers:
+    runs = _rows(source, boxes, b"stsc", ">u4", 3)
+    # Each row holds from its first chunk (counted from 1) up to the next row's.
+    lengths = np.diff(np.append(runs[:, 0], chunks + 1))
+    expect(len(runs) > 0 and runs[0, 0] == 1 and (lengths > 0).all())
+    expect((runs[:, 1] <= TABLE_ROWS_MAX).all())
+    return np.repeat(runs[:, 1], lengths)
 
 
 def _duration(source: Source, boxes: Boxes) -> tuple[int, int]:
-    body = _body(source, boxes, b"mdhd")
-    layout, offset = (">IQ", 20) if body[:1] == b"\1" else (">II", 12)
-    expect(len(body) >= offset + struct.calcsize(layout))
-    timescale, duration = struct.unpack_from(layout, body, offset)
+    version = _body(source, boxes, b"mdhd", MDHD_MIN_BYTES)[:1]
+    layout, offset, least = (">IQ", 20, 32) if version == b"\1" else (">II", 12, MDHD_MIN_BYTES)
+    timescale, duration = struct.unpack_from(layout, _body(source, boxes, b"mdhd", least), offset)
     expect(timescale)
-    expect(duration not in UNSTATED[1:], Reason.LENGTH_NOT_STATED)
+    expect(duration not in UNSTATED, Reason.LENGTH_NOT_STATED)
     return timescale, duration

@@ -6,7 +6,7 @@ from functools import cache
 from voicefile.ingest.containers.margins import Margins, expect
 from voicefile.ingest.containers.recognised import Codec, Container, Recognised
 from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import Reason, UnrecognisedAudio
+from voicefile.ingest.media_errors import BrokenAudio, Reason, UnrecognisedAudio
 
 ID3V1_BYTES = 128
 ID3V2_HEADER_BYTES = 10
@@ -112,21 +112,18 @@ def _count_frames(source: Source, start: int, end: int, first: Frame, *, mono: b
     }
     count, position = 0, start
     while position < end:
-        window_start, window_stop = position, min(position + WINDOW_BYTES, end)
-        window = source.read(window_start, window_stop)
+        window = source.read(position, min(position + WINDOW_BYTES, end))
+        # Fewer bytes than a header are left over: the rest of a frame that was cut off.
+        expect(len(window) >= HEADER_BYTES, Reason.STATED_SIZE_EXCEEDS_FILE)
         at, last = 0, len(window) - HEADER_BYTES
         while at <= last:
             length = lengths.get(window[at + 1] << 8 | window[at + 2])
             if length is None or window[at] != SYNC or (window[at + 3] >> 6 == MONO) != mono:
-                expect(count == 0, Reason.BYTES_BEYOND_THE_END)
-                expect(False)
-            assert length is not None
+                raise BrokenAudio(Reason.BYTES_BEYOND_THE_END)
             at += length
             count += 1
-        position = window_start + at
-        expect(position <= end, Reason.STATED_SIZE_EXCEEDS_FILE)
-        # Fewer bytes than a header are left over: the rest of a frame that was cut off.
-        expect(position == end or window_stop < end, Reason.STATED_SIZE_EXCEEDS_FILE)
+        position += at
+    expect(position == end, Reason.STATED_SIZE_EXCEEDS_FILE)
     return count
 
 

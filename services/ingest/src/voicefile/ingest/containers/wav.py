@@ -10,6 +10,8 @@ from voicefile.ingest.media_errors import BrokenAudio, Reason, UnrecognisedAudio
 CHUNKS_MAX = 64
 UNSTATED = (0, 0xFFFFFFFF)
 EXTENSIBLE = 0xFFFE
+FMT_EXTENSIBLE_BYTES = 40
+FMT_BYTES = (16, 18, FMT_EXTENSIBLE_BYTES)
 SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
 CODECS = {
@@ -21,8 +23,8 @@ CODECS = {
     (7, 8): Codec.MULAW,
 }
 
-# Written by sound programs and recorders: names, broadcast extension (may well hold names of
-# people; it stays in the sealed original and never reaches the telephone rendition), marks, padding.
+# Written by sound programs and recorders: tags, marks, padding. They may well hold names of
+# people; so they stay in the sealed original and never reach the telephone rendition.
 BESIDE = frozenset(
     (b"fact", b"LIST", b"bext", b"cue ", b"smpl", b"PEAK", b"JUNK", b"PAD ", b"FLLR", b"id3 ")
 )
@@ -43,7 +45,7 @@ def read_wav(source: Source) -> Recognised:
         start, stop = position + 8, position + 8 + length
         expect(stop <= end, Reason.STATED_SIZE_EXCEEDS_FILE)
         if name == b"fmt ":
-            expect(layout is None and length in {16, 18, 40})
+            expect(layout is None and length in FMT_BYTES)
             layout = _layout(source.read(start, stop))
         elif name == b"data":
             expect(layout is not None and sound_bytes is None)
@@ -74,7 +76,7 @@ def _riff_end(source: Source) -> int:
 def _layout(body: bytes) -> tuple[Codec, int, int, int]:
     tag, channels, rate, _, block, bits = struct.unpack_from("<HHIIHH", body)
     if tag == EXTENSIBLE:
-        expect(len(body) == 40)
+        expect(len(body) == FMT_EXTENSIBLE_BYTES)
         tag = int.from_bytes(body[24:26], "little")
         accept(body[26:] == SUBFORMAT_TAIL, Reason.UNKNOWN_CODEC)
     codec = CODECS.get((tag, bits))
