@@ -77,6 +77,18 @@ class UnusableKey(Incomplete):
     """A sealed or public key that cannot be used."""
 
 
+class SearchUnclear(Incomplete):
+    """Not exactly one thing to search for."""
+
+
+class TokenRequestUnclear(Incomplete):
+    """No request for a token that RFC 6749 and 7523 know."""
+
+    def __init__(self, error: str = "invalid_request") -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class UnknownAccessId(AuthError):
     """There is nothing to join: missing, foreign, full, revoked and mistyped are the same."""
 
@@ -128,11 +140,3 @@ class NotRecognised(AuthError):
 
     error: ClassVar[str] = "invalid_client"
     """What RFC 6749 calls it, for OAuth clients."""
-
-
-class SignInThrottled(AuthError):
-    """Too many attempts; says when to come again."""
-
-    def __init__(self, *, retry_after_s: int) -> None:
-        super().__init__("sign-in throttled")
-        self.retry_after_s = retry_after_s

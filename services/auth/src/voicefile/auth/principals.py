@@ -64,8 +64,11 @@ class Added:
     totp_secret: SecretText | None = None
 
 
-async def add_principal(tenant: str, new: NewPrincipal, *, by: Actor, ports: Ports) -> Added:
+async def add_principal(
+    tenant: str, new: NewPrincipal, *, by: Actor, ports: Ports, request_id: str = ""
+) -> Added:
     """Raises UnusableKey, UnknownScope, NameTaken, NotFound."""
+    assert new.handle or new.role is Role.PARTNER, "staff sign in by a name"
     principal_id = new_id()
     domain, demo = await _place(tenant, new, ports=ports)
     if new.role is Role.PARTNER:
@@ -73,7 +76,11 @@ async def add_principal(tenant: str, new: NewPrincipal, *, by: Actor, ports: Por
     else:
         record, added = await _staff(tenant, principal_id, new, domain=domain, ports=ports)
     deed = Deed(
-        actor=by, action=Action.ACTION_PRINCIPAL_ADDED, tenant=tenant, object_id=principal_id
+        actor=by,
+        action=Action.ACTION_PRINCIPAL_ADDED,
+        tenant=tenant,
+        object_id=principal_id,
+        request_id=request_id,
     )
     records = ports.principals.of(tenant)
     try:
@@ -85,10 +92,16 @@ async def add_principal(tenant: str, new: NewPrincipal, *, by: Actor, ports: Por
     return added
 
 
-async def remove_principal(tenant: str, principal_id: str, *, by: Actor, ports: Ports) -> None:
+async def remove_principal(
+    tenant: str, principal_id: str, *, by: Actor, ports: Ports, request_id: str = ""
+) -> None:
     """It gets no further token; its id goes on standing in the log. Raises NotFound."""
     deed = Deed(
-        actor=by, action=Action.ACTION_PRINCIPAL_REMOVED, tenant=tenant, object_id=principal_id
+        actor=by,
+        action=Action.ACTION_PRINCIPAL_REMOVED,
+        tenant=tenant,
+        object_id=principal_id,
+        request_id=request_id,
     )
     records = ports.principals.of(tenant)
     for _ in range(ports.settings.write_tries_max):

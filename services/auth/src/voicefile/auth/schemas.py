@@ -20,14 +20,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from voicefile.auth.policy import (
-    PIN_DIGITS_MAX,
-    PIN_DIGITS_MIN,
     QUESTION_KINDS,
     RETENTION_DAYS_MAX,
 )
 
 BLOB_NAMES_MAX = 1000
-RETENTION_CLASSES_MAX = 50
 CONTRACT_PARTS_MAX = 50
 
 
@@ -200,6 +197,48 @@ class BlobNamesBody(Open):
     names: Annotated[tuple[str, ...], Field(max_length=BLOB_NAMES_MAX)]
 
 
+class IssueAnswer(BaseModel):
+    """What the partner is told, once. `pin` and `sealed_pin` are absent on a join."""
+
+    recording_id: str
+    state: str
+    access_id: str = Field(repr=False)
+    pin: str | None = Field(default=None, repr=False)
+    sealed_pin: str | None = Field(default=None, repr=False)
+    question_kind: str | None
+    duration_ms: int
+    sha256: str = Field(repr=False)
+    receipt: str = Field(repr=False)
+
+
+class KeptAnswerAnswer(BaseModel):
+    """The same again, and whether it belongs to this request."""
+
+    request_digest_matches: bool | None
+    answer: IssueAnswer
+
+
+class BlobsKnown(BaseModel):
+    """Those of the blobs asked for that have an owner."""
+
+    known: list[str]
+
+
+class RecordingAnswer(BaseModel):
+    """How a recording is doing."""
+
+    recording_id: str
+    credential_id: str
+    state: str
+    credential_state: str
+    letter: str
+    findings: tuple[str, ...]
+    delete_on: str
+    policy_version: int
+    assurance: str
+    receipt: str | None = Field(repr=False)
+
+
 # --- signing in -----------------------------------------------------------------------------
 
 
@@ -217,6 +256,12 @@ class AccessTokenAnswer(BaseModel):
     access_token: str = Field(repr=False)
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # not a secret: its kind
     expires_in: int
+
+
+class JwkSet(BaseModel):
+    """Public keys (RFC 7517)."""
+
+    keys: list[dict[str, str]]
 
 
 # --- credentials ----------------------------------------------------------------------------
@@ -259,93 +304,33 @@ class SearchBody(Part):
     customer_number: Text | None = None
 
 
-# --- administration -------------------------------------------------------------------------
+class RecordingFound(BaseModel):
+    """A recording as care sees it in a search."""
 
-
-class RulesPart(Part):
-    """A scope's rules; what is left out is inherited."""
-
-    recording_allowed: bool = True
-    retention_days: Annotated[dict[Slug, Days], Field(max_length=RETENTION_CLASSES_MAX)] | None = (
-        None
-    )
-    default_retention_class: Slug | None = None
-    pin_digits: Annotated[int, Field(ge=PIN_DIGITS_MIN, le=PIN_DIGITS_MAX)] | None = None
-    question_kinds: tuple[QuestionKind, ...] | None = None
-    sealed_pin_only: bool = False
-
-
-class ScopeBody(Part):
-    """A department, or a project in it, and its rules."""
-
-    department: Slug
-    project: Slug | None = None
-    rules: RulesPart = RulesPart()
-
-
-class LetterShopBody(Part):
-    """The letter shop's X25519 public key; PINs can be sealed to it from then on."""
-
-    public_key: Bytes32
-
-
-class PrincipalBody(Part):
-    """Somebody who shall be able to sign in."""
-
-    role: Literal["partner", "care", "tenant_admin", "auditor"]
-    handle: Handle | None = None
-    """Staff: the first part of the username; the tenant's login domain follows it."""
-    name: Text | None = None
-    department: Slug | None = None
-    project: Slug | None = None
-    jwk: dict[str, str] | None = None
-    """Partner: the public key of its private_key_jwt (Ed25519 or P-256)."""
-
-
-class PrincipalAdded(BaseModel):
-    """A new principal and, once, what it signs in with."""
-
-    id: str
-    role: str
-    client_id: str | None = None
-    client_secret: str | None = Field(default=None, repr=False)
-    username: str | None = None
-    password: str | None = Field(default=None, repr=False)
-    totp_secret: str | None = Field(default=None, repr=False)
-
-
-class PrincipalListed(BaseModel):
-    """A principal as the tenant's admin sees it."""
-
-    id: str
-    role: str
-    name: str = Field(repr=False)
+    recording_id: str
+    state: str
+    sensitive: bool
     department: str
     project: str
-    active: bool
+    delete_on: str
+    contract_reference: str = Field(default="", repr=False)
+    contract_kind: str = ""
+    recorded_at: str = ""
+    language: str = ""
+    duration_ms: int = 0
 
 
-class PolicyAnswer(BaseModel):
-    """What holds in a scope."""
+class CustomerFound(BaseModel):
+    """A customer that was found."""
 
-    department: str
-    project: str
-    recording_allowed: bool
-    retention_days: dict[str, int]
-    default_retention_class: str | None
-    pin_digits: int
-    question_kinds: tuple[str, ...]
-    sealed_pin_only: bool
+    credential_id: str
+    state: str
+    letter: str
+    customer: dict[str, str] = Field(repr=False)
+    recordings: list[RecordingFound]
 
 
-class TenantAnswer(BaseModel):
-    """A tenant as its own people see it."""
+class CustomersFound(BaseModel):
+    """All that were found; a search shows no more than twenty."""
 
-    id: str
-    name: str
-    open: bool
-    version: int
-    login_domain: str
-    policy: PolicyAnswer
-    scopes: tuple[PolicyAnswer, ...]
-    letter_shop: bool
+    customers: list[CustomerFound]
