@@ -57,14 +57,7 @@ def credential_router(ports: Ports) -> APIRouter:
         request: Request,
         body: SearchBody,
         by: Principal = Depends(caller(Role.CARE)),
-        purpose: SHOWN_DETAILS: Final = (
-    "contract_reference",
-    "contract_kind",
-    "recorded_at",
-    "language",
-    "duration_ms",
-)
-PurposeHeader = None,
+        purpose: PurposeHeader = None,
     ) -> CustomersFound:
         order = _order(request, by, purpose)
         wanted = _search(body, order)
@@ -76,14 +69,7 @@ PurposeHeader = None,
         request: Request,
         credential: Annotated[Id, Path()],
         by: Principal = Depends(_KEEPER),
-        purpose: SHOWN_DETAILS: Final = (
-    "contract_reference",
-    "contract_kind",
-    "recorded_at",
-    "language",
-    "duration_ms",
-)
-PurposeHeader = None,
+        purpose: PurposeHeader = None,
     ) -> PinAnswer:
         reissued = await reissue(credential, order=_order(request, by, purpose), ports=ports)
         return PinAnswer(
@@ -98,14 +84,7 @@ PurposeHeader = None,
         body: StateBody,
         credential: Annotated[Id, Path()],
         by: Principal = Depends(_KEEPER),
-        purpose: SHOWN_DETAILS: Final = (
-    "contract_reference",
-    "contract_kind",
-    "recorded_at",
-    "language",
-    "duration_ms",
-)
-PurposeHeader = None,
+        purpose: PurposeHeader = None,
     ) -> CredentialAnswer:
         order = _order(request, by, purpose)
         return _changed(await _CHANGES[body.change](credential, order=order, ports=ports))
@@ -116,14 +95,7 @@ PurposeHeader = None,
         body: LetterBody,
         credential: Annotated[Id, Path()],
         by: Principal = Depends(_KEEPER),
-        purpose: SHOWN_DETAILS: Final = (
-    "contract_reference",
-    "contract_kind",
-    "recorded_at",
-    "language",
-    "duration_ms",
-)
-PurposeHeader = None,
+        purpose: PurposeHeader = None,
     ) -> CredentialAnswer:
         order = _order(request, by, purpose)
         wanted = LetterState(body.letter)
