@@ -123,7 +123,7 @@ class DocStoreCrashConformance:
         """Overridden: a program that opens the store and runs `write_and_acknowledge`."""
         raise NotImplementedError
 
-    @pytest.mark.parametrize("acknowledged_min", [1, 40, 700])
+    @pytest.mark.parametrize("acknowledged_min", [1, 40, 4000])
     async def test_what_was_acknowledged_survives_a_kill(
         self,
         acknowledged_min: int,

@@ -22,7 +22,7 @@ _OWN_TABLES = (
         PRIMARY KEY (collection, name)) WITHOUT ROWID""",
 )
 _BUSY_MS = 30_000
-_WRITER_CACHE_KIB = 16_384
+_WRITER_CACHE_KIB = 32_768
 _READER_CACHE_KIB = 8_192
 _STATEMENTS_KEPT = 512
 
@@ -49,7 +49,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     # customer of yesterday in its free pages. The log may until it comes round; what is personal
     # is sealed there as everywhere, and its key's epoch dies within a week.
     db.execute("PRAGMA secure_delete = ON")
-    # The writer moves the log into the file itself: SQLite's own checkpoint hides its errors.
+    # The log is moved into the file by Checkpointer: SQLite's own way hides its errors.
     db.execute("PRAGMA wal_autocheckpoint = 0")
     db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     return db

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from voicefile.docstore.port import DocStoreError, StoreBroken
+from voicefile.docstore.sqlite_checkpoint import Checkpointer
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-
-_CHECKPOINT_WRITES = 500
-"""The log is moved into the file after so many writes, …"""
-_LOG_PAGES_MAX = 16_384
-"""… and readers are waited for if it still grew beyond this (64 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,8 @@ class Writer:
         self._room = asyncio.Semaphore(queue_max)
         self._ended = self._loop.create_future()
         self._closing = False
-        self._since_checkpoint = 0
         self.broken: Exception | None = None
+        self._checkpointer = Checkpointer(connect, self._break)
         threading.Thread(target=self._run, name="docstore-writer", daemon=True).start()
 
     async def run(self, work: Work[T]) -> T:
@@ -75,7 +71,7 @@ class Writer:
         try:
             db = self._connect()
         except sqlite3.Error as error:
-            self.broken = error
+            self._break(error)
         stopping = False
         while not stopping:
             batch, stopping = self._take()
@@ -99,42 +95,34 @@ class Writer:
         return batch, True
 
     def _write(self, db: sqlite3.Connection, batch: list[_Job]) -> None:
+        self._checkpointer.gate.wait()
         try:
             db.execute("BEGIN IMMEDIATE")
             outcomes = [_attempt(db, job) for job in batch]
             db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the thread's edge: every caller hears of it
-            self.broken = error
+            self._break(error)
             outcomes = [_failed(job, error) for job in batch]
         self._send(outcomes)
         if self.broken is None:
-            self._checkpoint_when_due(db, len(batch))
-
-    def _checkpoint_when_due(self, db: sqlite3.Connection, writes: int) -> None:
-        self._since_checkpoint += writes
-        if self._since_checkpoint < _CHECKPOINT_WRITES:
-            return
-        self._since_checkpoint = 0
-        try:
-            _, pages, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages > _LOG_PAGES_MAX:
-                db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        except sqlite3.Error as error:
-            # All that was answered is safe in the log, but this disk cannot be trusted further.
-            self.broken = error
+            self._checkpointer.note(db.total_changes)
 
     def _end(self, db: sqlite3.Connection | None) -> None:
+        self._checkpointer.stop()
         if db is not None and self.broken is None:
             try:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 db.close()
             except sqlite3.Error as error:
-                self.broken = error
+                self._break(error)
         self._call(self._say_ended)
         if self.broken is not None:
             # Closing the last connection would move the log of a failing disk into the file.
             # So the connection stays, in this sleeping thread, until the process ends.
             threading.Event().wait()
+
+    def _break(self, error: Exception) -> None:
+        self.broken = self.broken or error
 
     def _say_ended(self) -> None:
         if not self._ended.done():
