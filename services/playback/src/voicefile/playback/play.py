@@ -1,6 +1,6 @@
 """Opens the asked range of one sealed rendition and sends it, counting every byte."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -39,7 +39,7 @@ class Opened:
 
     span: ByteRange
     media_type: str
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
 
     @property
     def suffix(self) -> str:
@@ -124,7 +124,7 @@ class Playback:
 
     async def _pieces(
         self, blob: SealedBlob, span: ByteRange, listening: Listening
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         async with self._listenings.playing(listening):
             try:
                 async for piece in blob.stream(span.start, span.stop):

@@ -3,8 +3,9 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from voicefile.chassis.streaming import StreamedResponse
 from voicefile.identity.guard import Bearer, customer_session
 from voicefile.identity.principal import Role
 from voicefile.playback.errors import PurposeMissing
@@ -87,7 +88,7 @@ def _sent(opened: Opened, *, name: str = "") -> Response:
         headers["Content-Range"] = opened.span.content_range
     if name:
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return StreamingResponse(
+    return StreamedResponse(
         opened.pieces,
         status_code=PARTIAL if opened.span.partial else 200,
         media_type=opened.media_type,
