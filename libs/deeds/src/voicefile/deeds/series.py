@@ -175,6 +175,7 @@ async def _undisturbed(work: Coroutine[object, object, T]) -> T:
     Structured like a task group of one, but for its point: a task group would hand the
     cancellation on, and a write given up half way leaves a number of unknown fate.
     """
+    # owned: awaited below to its end, whatever happens to its caller.
     task = asyncio.ensure_future(work)
     interrupted: asyncio.CancelledError | None = None
     while not task.done():
