@@ -6,7 +6,6 @@ from fractions import Fraction
 import av
 import numpy as np
 from numpy.typing import NDArray
-
 from tests.corpus.spoken_files import spoken
 
 WAV_HEADER_BYTES = 44

@@ -220,7 +220,8 @@ class Zygote:
 
 def main(work: Work = decode_upload) -> None:
     """Serves on the socket whose number is the only argument."""
-    av.logging.set_level(None)
+    # Nothing is printed, but errors are counted: see `decoding.libav_errors`.
+    av.logging.set_level(av.logging.PANIC)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)

@@ -35,7 +35,7 @@ def read_flac(source: Source) -> Recognised:
     accept(bits in BITS, Reason.UNKNOWN_CODEC)
     # 0 samples means unknown: such a stream could have been cut off anywhere.
     expect(samples or position == source.size, Reason.LENGTH_NOT_STATED)
-    expect(rate)
+    expect(rate and (position < source.size or not samples))
     return Recognised(
         Container.FLAC, Codec.FLAC, rate, channels, samples, 0, source.size - position
     )

@@ -11,6 +11,7 @@ from voicefile.ingest.media_errors import Reason, TooManyChannels
 PAGE_HEADER_BYTES = 27
 CONTINUED, FIRST, LAST = 1, 2, 4
 HEAD_PACKET_BYTES = 19
+CHANNELS_MAX = 2
 OPUS_RATE_HZ = 48_000
 FULL_SEGMENT = 255
 NO_PACKET_ENDS = (1 << 64) - 1
@@ -104,14 +105,16 @@ def _checksum(page: bytes) -> bytes:
 
 
 def _head(source: Source, page: Page) -> tuple[int, int]:
+    """Channels, and samples to drop at the start."""
     expect(page.flags == FIRST and page.number == 0)
     head = source.read(page.body_start, page.stop)
     accept(head[:8] == b"OpusHead", Reason.UNKNOWN_CODEC)
-    expect(len(head) == HEAD_PACKET_BYTES and page.segments == bytes([HEAD_PACKET_BYTES]))
-    accept(head[8] >> 4 == 0, Reason.UNKNOWN_CODEC)
-    if head[9] not in {1, 2}:
+    expect(len(head) >= HEAD_PACKET_BYTES and head[9] > 0)
+    if head[9] > CHANNELS_MAX:
         raise TooManyChannels
-    accept(head[18] == 0, Reason.UNKNOWN_CODEC)
+    # Version 0.x, and no mapping of channels to anything but mono and stereo.
+    accept(head[8] >> 4 == 0 and head[18] == 0, Reason.UNKNOWN_CODEC)
+    expect(page.segments == bytes([HEAD_PACKET_BYTES]))
     return head[9], int.from_bytes(head[10:12], "little")
 
 
