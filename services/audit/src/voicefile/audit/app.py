@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,15 +20,18 @@ from voicefile.chassis.problems import NOT_FOUND, Problem
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.series import DeedSeries
+from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
 
-__all__ = ["COLLECTIONS", "GROUP", "build"]
+__all__ = ["COLLECTIONS", "GROUP", "STEPS", "build"]
 
 GROUP: Final = "audit"
 """The bus group that hears deeds."""
+STEPS: Final[Sequence[Step]] = ()
+"""The migrations audit's store has gone through; none yet."""
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {errors.NotFound: NOT_FOUND}
 
 

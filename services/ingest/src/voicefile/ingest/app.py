@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -12,6 +12,7 @@ from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.service import Service, new_app
 from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
@@ -34,6 +35,8 @@ from voicefile.ingest.tenants import SealingKeys, Tenants
 
 COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED)
 """What ingest's store has to declare."""
+STEPS: Final[Sequence[Step]] = ()
+"""The migrations its store has gone through; none yet."""
 FRAMING_BYTES: Final = 64 * KIB
 """Boundaries and part headers, on top of what the two parts may have."""
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import httpx
 
@@ -13,6 +14,7 @@ from voicefile.chassis.service import Service, new_app
 from voicefile.contracts.playback.v1 import ListeningEnded
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
@@ -29,6 +31,8 @@ from voicefile.playback.settings import PlaybackSettings
 
 COLLECTIONS = (DEEDS, LISTENINGS)
 """What playback's store has to declare."""
+STEPS: Final[Sequence[Step]] = ()
+"""The migrations its store has gone through; none yet."""
 
 PROBLEMS = {
     errors.NotSignedIn: NOT_IDENTIFIED,

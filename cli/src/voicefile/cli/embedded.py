@@ -1,0 +1,178 @@
+"""The embedded vault: all services in one process, each with its own store, over one set of ports.
+
+The same apps with the same routes as in a cluster; only the ports differ: SQLite, files, an
+in-memory bus over the durable outbox, keys in files, calls through an in-process transport. One
+process then holds all keys, which is why `serve` says so.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from voicefile.audit import app as audit
+from voicefile.audit.settings import AuditSettings
+from voicefile.auth import app as auth
+from voicefile.auth.settings import AuthSettings
+from voicefile.blobstore.filesystem import FilesystemBlobStore
+from voicefile.chassis.inprocess import MountRouter, in_process_client
+from voicefile.chassis.service import Service
+from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.place import Place
+from voicefile.cli.stores import StorePlan, open_store
+from voicefile.crypto.rootkey_file import FileRootKey
+from voicefile.docstore.sqlite import SqliteDocStore
+from voicefile.eventbus.memory import MemoryEventBus
+from voicefile.eventbus.port import EventBus
+from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
+from voicefile.ingest import app as ingest
+from voicefile.ingest.settings import IngestSettings
+from voicefile.playback import app as playback
+from voicefile.playback.settings import PlaybackSettings
+from voicefile.portal import app as portal
+from voicefile.portal.settings import PortalSettings
+
+STORES: Final = {
+    "auth": StorePlan(auth.COLLECTIONS, auth.STEPS),
+    "audit": StorePlan(audit.COLLECTIONS, audit.STEPS),
+    "ingest": StorePlan(ingest.COLLECTIONS, ingest.STEPS),
+    "playback": StorePlan(playback.COLLECTIONS, playback.STEPS),
+}
+"""Each service's own store; the portal keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A running vault."""
+
+    services: Mapping[str, Service]
+    """By path prefix."""
+
+    @property
+    def public(self) -> ASGIApp:
+        """The public doors of all services under their prefixes; nothing internal is here."""
+        return _Front({prefix: service.public for prefix, service in self.services.items()})
+
+    def client(self, *, peer: str | None = None) -> httpx.AsyncClient:
+        """A client inside this process, as the named service or as nobody in particular."""
+        return in_process_client(self.services, peer=peer)
+
+
+class _Front:
+    """The public port: services by prefix, and the portal for whoever just types the host."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = MountRouter(apps)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/":
+            await RedirectResponse("/portal/")(scope, receive, send)
+            return
+        await self._apps(scope, receive, send)
+
+
+@asynccontextmanager
+async def embedded(
+    settings: DeploymentSettings, place: Place, *, on_failure: Callable[[Exception], None]
+) -> AsyncIterator[Vault]:
+    """Builds and runs all services over the folder. `on_failure` ends the process."""
+    async with AsyncExitStack() as running:
+        workshop = _Workshop(settings, place, running, on_failure)
+        bus = MemoryEventBus()
+        services = workshop.services
+        services["/auth"] = await workshop.auth(bus)
+        services["/audit"] = await workshop.audit(bus)
+        services["/ingest"] = await workshop.ingest(bus)
+        services["/playback"] = await workshop.playback(bus)
+        services["/portal"] = workshop.portal()
+        # The bus first and last: what a service publishes while it stops still arrives.
+        await running.enter_async_context(bus.running())
+        for prefix in ("/audit", "/auth", "/ingest", "/playback", "/portal"):
+            await running.enter_async_context(services[prefix].running())
+        yield Vault(services)
+
+
+class _Workshop:
+    """Builds each service over its own store; everything opened is closed with `running`."""
+
+    def __init__(
+        self,
+        settings: DeploymentSettings,
+        place: Place,
+        running: AsyncExitStack,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._deployment = settings.deployment
+        self._place = place
+        self._running = running
+        self._on_failure = on_failure
+        self._blobs = FilesystemBlobStore(place.blobs)
+        self.services: dict[str, Service] = {}
+
+    async def auth(self, bus: EventBus) -> Service:
+        return auth.build(
+            AuthSettings(),
+            deployment=self._deployment,
+            docs=await self._store("auth"),
+            bus=bus,
+            root=FileRootKey(self._place.root("auth")),
+            client=self._client("auth"),
+            on_failure=self._on_failure,
+        )
+
+    async def audit(self, bus: EventBus) -> Service:
+        return audit.build(
+            AuditSettings(),
+            deployment=self._deployment,
+            docs=await self._store("audit"),
+            bus=bus,
+            root=FileRootKey(self._place.root("audit")),
+            tokens=self._tokens("audit"),
+            on_failure=self._on_failure,
+        )
+
+    async def ingest(self, bus: EventBus) -> Service:
+        return ingest.build(
+            IngestSettings(),
+            deployment=self._deployment,
+            blobs=self._blobs,
+            docs=await self._store("ingest"),
+            bus=bus,
+            client=self._client("ingest"),
+            tokens=self._tokens("ingest"),
+            on_failure=self._on_failure,
+        )
+
+    async def playback(self, bus: EventBus) -> Service:
+        return playback.build(
+            PlaybackSettings(),
+            deployment=self._deployment,
+            blobs=self._blobs,
+            docs=await self._store("playback"),
+            bus=bus,
+            client=self._client("playback"),
+            tokens=self._tokens("playback"),
+            on_failure=self._on_failure,
+        )
+
+    def portal(self) -> Service:
+        return portal.build(PortalSettings(), client=self._client("portal"))
+
+    async def _store(self, service: str) -> SqliteDocStore:
+        store, _ = await open_store(self._place.documents(service), STORES[service])
+        self._running.push_async_callback(store.close)
+        return store
+
+    def _client(self, peer: str) -> httpx.AsyncClient:
+        # Reads `services` at each request: services that call each other are built in turn.
+        client = in_process_client(self.services, peer=peer)
+        self._running.push_async_callback(client.aclose)
+        return client
+
+    def _tokens(self, peer: str) -> TokenVerifier:
+        keys = RemoteKeySet(self._client(peer))
+        return TokenVerifier(keys, issuer=self._deployment)

@@ -1,0 +1,63 @@
+"""The folder an embedded vault lives in: where each thing lies, and that one process uses it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class AlreadyRunning(Exception):
+    """Another process uses this folder: two would overtake each other's writes."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Paths under one data directory."""
+
+    data: Path
+
+    @property
+    def blobs(self) -> Path:
+        """Sealed recordings."""
+        return self.data / "blobs"
+
+    @property
+    def tls(self) -> Path:
+        """The development authority and the server's certificate."""
+        return self.data / "tls"
+
+    @property
+    def demo(self) -> Path:
+        """What scripts need of the demo tenants: the one file here with secrets in clear."""
+        return self.data / "demo.json"
+
+    @property
+    def log(self) -> Path:
+        """What the vault has to say of itself while `voicefile demo` has the terminal."""
+        return self.data / "vault.log"
+
+    def documents(self, service: str) -> Path:
+        """The service's own database; nobody reads another's."""
+        return self.data / "documents" / f"{service}.db"
+
+    def root(self, service: str) -> Path:
+        """The service's root key, in files: for one machine, not for production."""
+        return self.data / "root" / service
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the folder for this process. Raises AlreadyRunning."""
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.data.chmod(0o700)
+        descriptor = os.open(self.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AlreadyRunning from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
