@@ -9,7 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -151,17 +151,17 @@ class Reservations:
 
     async def let_go(self, held: Reservation) -> None:
         """Ends the lease and keeps the rest: what auth knows of it is still to be asked."""
-        try:
-            await self._replace(replace(held, lease_until_ms=0))
-        except VersionConflict:
-            return  # taken over or marked by another: nothing is ours to end
+        mine = await self._still(held)
+        if mine is not None:
+            with suppress(VersionConflict):
+                await self._replace(replace(mine, lease_until_ms=0))
 
     async def free(self, held: Reservation) -> None:
         """Removes it: the key may be used again, as if it had never come."""
-        try:
-            await self._of(held.tenant).delete(held.document)
-        except VersionConflict:
-            return  # taken over by another: its reservation now
+        mine = await self._still(held)
+        if mine is not None:
+            with suppress(VersionConflict):
+                await self._of(held.tenant).delete(mine.document)
 
     async def forget(self, recording: str, *, tenant: str) -> None:
         """The recording was erased, so its reservation ends as well."""
@@ -203,6 +203,14 @@ class Reservations:
         )
         self._in_hand[lapsed.id] = asyncio.Event()
         return taken
+
+    async def _still(self, held: Reservation) -> Reservation | None:
+        """It as it stands now, if it is still this attempt's: a renewal may have been cut off
+        between its write and our hearing of it. None: taken over, marked or gone.
+        """
+        found = await self.find(held.id, tenant=held.tenant)
+        ours = found is not None and found.attempt == held.attempt and not found.marked
+        return found if ours else None
 
     async def _replace(self, changed: Reservation) -> Reservation:
         stored = await self._of(changed.tenant).replace(changed.document)
@@ -265,17 +273,19 @@ class Hold:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Renews by itself for as long as it lasts: our own work needs no bytes to be alive."""
+        done = asyncio.Event()
         async with together() as group:
-            keeping = group.create_task(self._keep())
-            try:
-                yield
-            finally:
-                keeping.cancel()
+            group.create_task(self._keep(done))
+            yield
+            # Told, not cancelled: a renewal cut off in its write would be one we don't know of.
+            done.set()
 
-    async def _keep(self) -> None:
-        while True:
+    async def _keep(self, done: asyncio.Event) -> None:
+        while not done.is_set():
             await self.beat()
-            await asyncio.sleep(self._settings.lease_renew_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.lease_renew_s):
+                    await done.wait()
 
     def _aged(self) -> bool:
         left_s = self.reservation.lease_until_ms / 1000 - self._now_s()

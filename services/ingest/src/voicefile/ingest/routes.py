@@ -10,7 +10,7 @@ from voicefile.identity.principal import Principal, Role
 from voicefile.ingest.changes import SEQUENCE_MAX, Feed
 from voicefile.ingest.receive import Arrival, Desk, receive
 from voicefile.ingest.recordings import read_recording
-from voicefile.ingest.schemas import Answer, Changes, Metadata, RecordingStatus
+from voicefile.ingest.schemas import Answer, Changes, RecordingStatus, metadata_schema
 
 RECORDINGS_PATH: Final = "/v1/recordings"
 FEED_PAGE: Final = 100
@@ -34,7 +34,7 @@ _UPLOAD: Final[dict[str, Any]] = {
                     "type": "object",
                     "required": ["metadata", "audio"],
                     "properties": {
-                        "metadata": Metadata.model_json_schema(),
+                        "metadata": metadata_schema(),
                         "audio": {"type": "string", "format": "binary"},
                     },
                 },

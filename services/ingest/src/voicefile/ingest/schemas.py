@@ -210,6 +210,26 @@ def _refusal(invalid: ValidationError) -> ConsentMissing | MetadataInvalid:
     return MetadataInvalid(field_errors(found, declared=declared_names(Metadata)))
 
 
+def metadata_schema() -> dict[str, Any]:
+    """The metadata's JSON schema in one piece, for an interface that is generated elsewhere."""
+    schema = Metadata.model_json_schema()
+    definitions: dict[str, Any] = schema.pop("$defs")
+
+    def inlined(node: Any) -> Any:
+        if isinstance(node, list):
+            return [inlined(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        target = node.get("$ref")
+        if target is not None:
+            beside = {name: each for name, each in node.items() if name != "$ref"}
+            return inlined({**definitions[target.rpartition("/")[2]], **beside})
+        return {name: inlined(each) for name, each in node.items()}
+
+    whole: dict[str, Any] = inlined(schema)
+    return whole
+
+
 class Answer(BaseModel):
     """201: decided. The PIN is in here once more than anywhere else."""
 

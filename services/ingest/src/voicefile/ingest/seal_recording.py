@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from voicefile.blobstore.port import BlobStore
+from voicefile.blobstore.port import BlobMissing, BlobStore
 from voicefile.blobstore.sealed import SealedBlob
 from voicefile.crypto.secret import DataKey
 from voicefile.ingest.decoder import Decoded, DecodeLimits, Decoders
+from voicefile.ingest.errors import UploadOvertaken
 from voicefile.ingest.findings import QUARANTINE
 from voicefile.ingest.reservations import Hold
 from voicefile.ingest.seal import Push, Seal, SealedObject, once
@@ -60,20 +61,24 @@ async def seal_recording(
     deployment: str,
     limits: DecodeLimits,
 ) -> SealedRecording:
-    """Seals while receiving, then decodes what was sealed. Raises IngestRefused, MediaError."""
+    """Seals while receiving, then decodes what was sealed. Raises IngestError, MediaError."""
     seal = Seal(blobs, hold.reservation, key, deployment=deployment)
     original = await seal.pulled(Role.ORIGINAL, _beating(audio, hold))
-    # Back through the seal: what the decoder hears is what will be played, not what passed by.
-    sealed = await SealedBlob.open(blobs, original.name, key, seal.context(Role.ORIGINAL))
 
     async def decode(push: Push) -> Decoded:
+        # Back through the seal: what is heard here is what will be played, not what passed by.
+        sealed = await SealedBlob.open(blobs, original.name, key, seal.context(Role.ORIGINAL))
         return await decoders.decode(
             sealed.read, original.plain_bytes, telephone=push, limits=limits
         )
 
-    async with hold.kept():
-        decoded, telephone = await seal.pushed(Role.TELEPHONE, decode)
-        peaks = await seal.pulled(Role.PEAKS, once(decoded.peaks))
+    try:
+        async with hold.kept():
+            decoded, telephone = await seal.pushed(Role.TELEPHONE, decode)
+            peaks = await seal.pulled(Role.PEAKS, once(decoded.peaks))
+    except BlobMissing:
+        # A retry has won meanwhile and tidied up: its answer is the one that counts.
+        raise UploadOvertaken from None
     return SealedRecording(original, telephone, peaks, decoded)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from voicefile.crypto.errors import Tampered
+from voicefile.crypto.errors import Malformed, Tampered
 from voicefile.crypto.keyring import sealing_key_statement
 from voicefile.crypto.primitives import verify
 from voicefile.docstore.port import DocStore, DocumentExists, VersionConflict
@@ -125,7 +125,10 @@ class SealingKeys:
         """The key. Raises SealingKeyRefused; AuthUnavailable while its signers are unknown."""
         if (tenant, key) in self._verified:
             return key
-        statement = sealing_key_statement(self._deployment, tenant, key.epoch, key.public)
+        try:
+            statement = sealing_key_statement(self._deployment, tenant, key.epoch, key.public)
+        except Malformed:
+            raise SealingKeyRefused from None
         if not self._signed(statement, key.signature):
             await self._refresh()
             if not self._signed(statement, key.signature):

@@ -1,0 +1,200 @@
+"""What a body means does not depend on how it was cut into packets."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.services.ingest.stand import BOUNDARY, body_of, part
+
+from voicefile.ingest.errors import (
+    BoundaryUnfit,
+    IngestRefused,
+    NotMultipart,
+    PartTypeWrong,
+    UploadMalformed,
+    UploadStalled,
+    UploadTruncated,
+)
+from voicefile.ingest.multipart import (
+    BodyEnded,
+    PartBegan,
+    PartEnded,
+    PartsParser,
+    Upload,
+    boundary_of,
+)
+from voicefile.ingest.settings import IngestSettings
+
+SETTINGS = IngestSettings()
+HEADER = f"multipart/form-data; boundary={BOUNDARY}"
+# Sound that looks as much like a boundary as sound can.
+NASTY = (
+    b"\r\n--" + BOUNDARY.encode()[:-1] + b"\r\n-" * 3 + b"--" + BOUNDARY.encode() + b"\r\r\n--\r\n"
+)
+
+
+def told(cuts, *, boundary=BOUNDARY):
+    """What the parser makes of these pieces, the data joined."""
+    parser = PartsParser(boundary, settings=SETTINGS)
+    found = [piece for cut in cuts for piece in parser.feed(cut)]
+    joined = []
+    for piece in found:
+        if isinstance(piece, bytes) and joined and isinstance(joined[-1], bytes):
+            joined[-1] += piece
+        else:
+            joined.append(piece if isinstance(piece, bytes | PartBegan) else type(piece))
+    return joined
+
+
+WHOLE = body_of(part("metadata", b'{"a": 1}', "application/json"), part("audio", NASTY, None))
+EXPECTED = [
+    PartBegan("metadata", "application/json"),
+    b'{"a": 1}',
+    PartEnded,
+    PartBegan("audio", ""),
+    NASTY,
+    PartEnded,
+    BodyEnded,
+]
+
+
+def test_every_single_cut_gives_the_same():
+    for at in range(len(WHOLE) + 1):
+        assert told([WHOLE[:at], WHOLE[at:]]) == EXPECTED
+
+
+def test_byte_by_byte_gives_the_same():
+    assert told([WHOLE[i : i + 1] for i in range(len(WHOLE))]) == EXPECTED
+
+
+@given(
+    audio=st.binary(max_size=300) | st.lists(st.sampled_from([b"\r", b"\n", b"-", b"--b0undar",
+        b"\r\n--", b"y", b"\0"]), max_size=40).map(b"".join),
+    cuts=st.lists(st.integers(0, 700), max_size=12),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_any_audio_cut_anywhere_comes_out_as_it_went_in(audio, cuts):
+    if f"\r\n--{BOUNDARY}".encode() in b"\r\n" + audio:
+        return  # a sender picks a boundary that its content does not have
+    body = body_of(part("metadata", b"{}", None), part("audio", audio, "audio/wav"))
+    edges = [0, *sorted(cut for cut in cuts if cut < len(body)), len(body)]
+    found = told([body[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+    data = [piece for piece in found if isinstance(piece, bytes)]
+    assert data == [b"{}", audio][: 2 if audio else 1]
+
+
+@given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_no_body_upsets_the_parser_but_by_name(junk, cuts):
+    for body in (junk, WHOLE[: len(junk)] + junk, b"--" + BOUNDARY.encode() + b"\r\n" + junk):
+        edges = [0, *sorted(cut for cut in cuts if cut < len(body)), len(body)]
+        try:
+            told([body[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+        except IngestRefused as refused:
+            assert str(refused) == ""
+
+
+def test_half_boundaries_come_as_one_piece_per_feed():
+    crumbs = b"\r\n--b0undar" * 5000
+    parser = PartsParser(BOUNDARY, settings=SETTINGS)
+    parser.feed(part("audio", b"", None)[:-2])
+    assert len(parser.feed(crumbs)) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        (b"", UploadMalformed),
+        (b"Content-Disposition: attachment; name=audio\r\n", UploadMalformed),
+        (b"Content-Disposition: form-data\r\n", UploadMalformed),
+        (b"Content-Disposition: form-data; name=a; name=b\r\n", UploadMalformed),
+        (b'Content-Disposition: form-data; name="a\r\n', UploadMalformed),
+        (b"Content-Disposition: form-data; name=a\r\n" * 2, UploadMalformed),
+        (b"Content-Disposition: form-data; name=a; x=" + b"y" * 2000 + b"\r\n", UploadMalformed),
+        (b"Content-Disposition: form-data; name=a\r\nX: " + b"y" * 5000, UploadMalformed),
+        (b"Content-Disposition: form-data; name=a\r\n" + b"X-%d: y\r\n" * 9, UploadMalformed),
+        (b"Bad Header: x\r\n", UploadMalformed),
+        (
+            b"Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n",
+            PartTypeWrong,
+        ),
+    ],
+)
+def test_heads_that_could_be_read_in_two_ways_are_refused(head, error):
+    head = re.sub(rb"X-%d: y\r\n", lambda _, n=iter(range(99)): b"X-%d: y\r\n" % next(n), head)
+    with pytest.raises(error):
+        told([f"--{BOUNDARY}\r\n".encode() + head + b"\r\n" + b"data"])
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        ("", NotMultipart),
+        ("application/json", NotMultipart),
+        ("multipart/mixed; boundary=b", NotMultipart),
+        ("multipart/form-data", BoundaryUnfit),
+        ("multipart/form-data; boundary=", BoundaryUnfit),
+        ("multipart/form-data; boundary=" + "b" * 71, BoundaryUnfit),
+        ('multipart/form-data; boundary="b\\"c"', BoundaryUnfit),
+        ('multipart/form-data; boundary="ends in a blank "', BoundaryUnfit),
+        ("multipart/form-data; boundary=b; boundary=c", UploadMalformed),
+        ("multipart/form-data; boundary*=utf-8''b", BoundaryUnfit),
+        ("multipart/form-data; boundary=b; x=" + "y" * 2000, UploadMalformed),
+    ],
+)
+def test_a_boundary_has_to_be_one(header, error):
+    with pytest.raises(error):
+        boundary_of(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "boundary"),
+    [
+        ("multipart/form-data; boundary=b", "b"),
+        ('Multipart/Form-Data ; charset=utf-8; Boundary="a b\'()+_,-./:=?c"', "a b'()+_,-./:=?c"),
+        ("multipart/form-data; boundary=" + "b" * 70, "b" * 70),
+    ],
+)
+def test_boundaries_of_every_kind_are_taken(header, boundary):
+    assert boundary_of(header) == boundary
+
+
+async def flow(*chunks):
+    for chunk in chunks:
+        yield chunk
+
+
+async def test_a_cut_upload_never_passes_for_whole():
+    for end in range(len(WHOLE) - 4):
+        upload = Upload(flow(WHOLE[:end]), HEADER, settings=SETTINGS)
+        with pytest.raises(UploadTruncated):
+            assert await upload.metadata() is not None
+            async for _ in upload.audio():
+                pass
+
+
+async def test_what_follows_the_end_is_read_and_means_nothing():
+    upload = Upload(flow(WHOLE, b"\r\n", b"bye"), HEADER, settings=SETTINGS)
+    await upload.metadata()
+    assert b"".join([piece async for piece in upload.audio()]) == NASTY
+
+
+async def test_an_epilogue_has_its_limit():
+    upload = Upload(flow(WHOLE, *[b"x" * 1000] * 9), HEADER, settings=SETTINGS)
+    await upload.metadata()
+    with pytest.raises(UploadMalformed):
+        async for _ in upload.audio():
+            pass
+
+
+async def test_a_trickle_is_no_upload():
+    clock = iter(range(0, 10**6, 10))
+    upload = Upload(
+        flow(*(WHOLE[i : i + 1] for i in range(len(WHOLE)))),
+        HEADER,
+        settings=SETTINGS,
+        monotonic_s=lambda: float(next(clock)),
+    )
+    with pytest.raises(UploadStalled):
+        await upload.metadata()
