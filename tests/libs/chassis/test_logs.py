@@ -166,6 +166,19 @@ def test_a_foreign_message_is_kept_as_it_stands_in_the_source(lines, out):
     assert not any(secret in out.getvalue() for secret in SECRETS)
 
 
+def test_a_library_of_ours_speaks_by_events_and_fields(lines, out):
+    ours = logging.getLogger("voicefile.eventbus.lane")
+    ours.info("lane_started", extra={"topic": "voicefile.auth.v1", "phone": PHONE, "count": PIN})
+    (line,) = lines()
+    assert (line["event"], line["level"], line["topic"], line["logger"]) == (
+        "lane_started",
+        "info",
+        "voicefile.auth.v1",
+        "voicefile.eventbus.lane",
+    )
+    assert not any(secret in out.getvalue() for secret in SECRETS)
+
+
 @pytest.mark.parametrize(
     "speak",
     [

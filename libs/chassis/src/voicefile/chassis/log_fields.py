@@ -56,8 +56,8 @@ _NAMES: Final[Mapping[Shape, str]] = {
         principal recording release request root_version session subject tenant wrapping_version
         """,
     is_code: """
-        action code end finding finding_kind kind level log logger method outcome part peer
-        problem purpose reason rendition role setting state step store suite topic
+        action code end finding finding_kind group kind level log logger loop method
+        outcome part peer problem purpose reason rendition role setting state step store suite topic
         """,
     is_number: """
         attempt attempts blobs blobs_bytes bytes bytes_sent chunk chunks count deeds documents

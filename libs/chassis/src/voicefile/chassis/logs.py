@@ -26,6 +26,7 @@ UNNAMED: Final = "unnamed"
 _KEPT_ALWAYS: Final = frozenset({"event", "level"})
 _MESSAGE_CHARS_MAX: Final = 200
 _FOREIGN: Final = "foreign_log"
+_OURS: Final = "voicefile."
 
 
 class Literal(str):
@@ -124,9 +125,18 @@ class _ForeignHandler(logging.Handler):
         fields: dict[str, Any] = {"frames": place_in_source(record.pathname, record.lineno)}
         if record.exc_info and record.exc_info[1] is not None:
             fields = {**where_it_broke(record.exc_info[1])}
+        event = _FOREIGN
+        if record.name.startswith(_OURS) and is_event(record.msg):
+            # Our libraries below the chassis speak through logging, too, by the same habits.
+            event = record.msg
+            fields |= {name: record.__dict__[name] for name in _own_fields(record)}
+        fields["message"] = _literal(record) if event is _FOREIGN else None
         log = structlog.get_logger()
-        speak = log.error if record.levelno >= logging.ERROR else log.warning
-        speak(_FOREIGN, logger=record.name, message=_literal(record), **fields)
+        log.log(max(record.levelno, logging.INFO), event, logger=record.name, **fields)
+
+
+def _own_fields(record: logging.LogRecord) -> set[str]:
+    return set(record.__dict__) & set(allowed_fields()) - {"message"}
 
 
 def _literal(record: logging.LogRecord) -> Literal | None:
@@ -154,6 +164,7 @@ def _route_stdlib() -> None:
     root = logging.getLogger()
     root.handlers[:] = [_ForeignHandler()]
     root.setLevel(logging.WARNING)
+    logging.getLogger(_OURS.rstrip(".")).setLevel(logging.INFO)
     # The default way of showing a warning prints its text; pydantic's quote the value.
     logging.captureWarnings(True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore"):
