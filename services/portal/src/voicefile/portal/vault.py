@@ -164,13 +164,14 @@ def _checked(
         return dict(answer.json()) if answer.content else {}
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         raise Mistyped if _slug(answer) == "mistyped-access-id" else Refused
-    raise {
+    meaning: dict[int, type[VaultError]] = {
         400: Refused,
         401: unauthorised,
         403: NotThere,
         404: NotThere,
         429: TooMany,
-    }.get(answer.status_code, Unavailable)
+    }
+    raise meaning.get(answer.status_code, Unavailable)
 
 
 def _slug(answer: httpx.Response) -> str:

@@ -1,0 +1,187 @@
+"""A whole vault for tests: every service over real embedded adapters, and people who use it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyotp
+
+from voicefile.auth.open_tenant import NewTenant, open_tenant
+from voicefile.auth.ports import Ports
+from voicefile.auth.principals import Added, NewPrincipal, add_principal
+from voicefile.auth.store import PolicyRules
+from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.embedded import Vault, embedded
+from voicefile.cli.partner import sample
+from voicefile.cli.place import Place
+from voicefile.deeds.deed import Actor
+from voicefile.deeds.deed import Role as DeedRole
+from voicefile.identity.ids import new_id
+from voicefile.identity.principal import Role
+
+OPERATOR = Actor("", DeedRole.ROLE_OPERATOR)
+RULES = PolicyRules(
+    retention_days={"contract": 1_095, "short": 30}, default_retention_class="contract"
+)
+STAFF = {"care": Role.CARE, "auditor": Role.AUDITOR, "admin": Role.TENANT_ADMIN}
+
+
+def metadata(**changes: Any) -> dict[str, Any]:
+    """What a partner sends with a recording; `changes` replace, None removes."""
+    usual = {
+        "contract_reference": f"V-{new_id()[:10]}",
+        "contract_kind": "Mobilfunkvertrag",
+        "contract_parts": ["Tarif M", "24 Monate"],
+        "recorded_at": "2026-01-20T14:03:00+01:00",
+        "language": "de",
+        "consent": {
+            "obtained_at": "2026-01-20T14:02:30+01:00",
+            "method": "spoken",
+            "wording_sha256": "6b" * 32,
+        },
+        "customer": {"name": "Erika Mustermann", "phone": "+49 30 1234567"},
+    }
+    return {name: value for name, value in (usual | changes).items() if value is not None}
+
+
+@dataclass
+class Company:
+    """One tenant with somebody in each role."""
+
+    id: str
+    ports: Ports = field(repr=False)
+    client: httpx.AsyncClient = field(repr=False)
+    partner: Added = field(repr=False)
+    staff: dict[str, Added] = field(repr=False)
+    _tokens: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
+
+    async def partner_token(self, partner: Added | None = None) -> str:
+        """A partner's access token, by client secret."""
+        partner = partner or self.partner
+        assert partner.client_secret
+        answer = await self.client.post(
+            "/auth/v1/token",
+            data={"grant_type": "client_credentials"},
+            auth=httpx.BasicAuth(partner.id, partner.client_secret.expose()),
+        )
+        return answer.raise_for_status().json()["access_token"]
+
+    async def staff_token(self, handle: str) -> str:
+        """A staff member's access token, kept while it lives: a one-time code works only once."""
+        token, until = self._tokens.get(handle, ("", 0.0))
+        if time.monotonic() < until:
+            return token
+        added = self.staff[handle]
+        assert added.password
+        assert added.totp_secret
+        answer = await self.client.post(
+            "/auth/v1/staff-sessions",
+            json={
+                "username": added.username,
+                "password": added.password.expose(),
+                "totp": pyotp.TOTP(added.totp_secret.expose()).now(),
+            },
+        )
+        token = answer.raise_for_status().json()["access_token"]
+        self._tokens[handle] = (token, time.monotonic() + 600)
+        return token
+
+    async def upload(
+        self,
+        audio: bytes | None = None,
+        *,
+        key: str | None = None,
+        token: str | None = None,
+        **changes: Any,
+    ) -> httpx.Response:
+        """Stores a recording the way the partner guide shows."""
+        token = token or await self.partner_token()
+        return await self.client.post(
+            "/ingest/v1/recordings",
+            headers={"Authorization": f"Bearer {token}", "Idempotency-Key": key or new_id()},
+            files=[
+                ("metadata", (None, json.dumps(metadata(**changes)), "application/json")),
+                ("audio", ("a.wav", sample() if audio is None else audio, "audio/wav")),
+            ],
+        )
+
+    async def sign_in(self, access_id: str, pin: str) -> httpx.Response:
+        """Signs in as a customer."""
+        body = {"access_id": access_id, "pin": pin}
+        return await self.client.post("/auth/v1/customer-sessions", json=body)
+
+    async def session(self, access_id: str, pin: str) -> dict[str, str]:
+        """The Authorization header of a customer who signed in without a question."""
+        answer = (await self.sign_in(access_id, pin)).raise_for_status()
+        return {"Authorization": f"Bearer {answer.json()['session_token']}"}
+
+
+@dataclass
+class Stand:
+    """A vault, its tenants, and a client that is nobody in particular."""
+
+    place: Place
+    vault: Vault
+    client: httpx.AsyncClient
+    companies: list[Company]
+
+    @property
+    def ports(self) -> Ports:
+        """Auth's ports, as commands use them."""
+        return self.vault.services["/auth"].public.state.ports
+
+    async def published(self) -> None:
+        """Waits until every service has heard what auth has done so far."""
+        async with asyncio.timeout(10):
+            while await self.ports.store.pending(1):
+                await asyncio.sleep(0.02)
+
+    async def settled(self) -> None:
+        """Waits until every deed so far stands in the log and under a checkpoint."""
+        await self.published()
+        await asyncio.sleep(1.2)
+
+
+async def company(ports: Ports, client: httpx.AsyncClient, name: str) -> Company:
+    """A tenant with a partner, care, an auditor and an administrator."""
+    tenant = await open_tenant(
+        NewTenant(name, f"{name}.test", RULES, demo=True), by=OPERATOR, ports=ports
+    )
+    new = NewPrincipal(Role.PARTNER, "CRM")
+    partner = await add_principal(tenant, new, by=OPERATOR, ports=ports)
+    staff = {
+        handle: await add_principal(
+            tenant, NewPrincipal(role, handle, handle=handle), by=OPERATOR, ports=ports
+        )
+        for handle, role in STAFF.items()
+    }
+    return Company(tenant, ports, client, partner, staff)
+
+
+@asynccontextmanager
+async def stand(
+    data: Path, *, companies: int = 2, deployment: str = "test"
+) -> AsyncIterator[Stand]:
+    """Everything running in this process over `data`, without sockets."""
+    place = Place(data)
+    failures: list[Exception] = []
+    settings = DeploymentSettings(data_dir=data, deployment=deployment)
+    async with AsyncExitStack() as running:
+        running.enter_context(place.held())
+        vault = await running.enter_async_context(
+            embedded(settings, place, on_failure=failures.append)
+        )
+        client = await running.enter_async_context(vault.client())
+        made = Stand(place, vault, client, [])
+        made.companies += [
+            await company(made.ports, client, f"company{n}") for n in range(companies)
+        ]
+        await made.published()
+        yield made
+    assert not failures, failures
