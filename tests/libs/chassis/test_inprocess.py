@@ -464,3 +464,18 @@ async def test_an_unknown_prefix_and_an_unknown_route_are_the_same_bytes(service
     assert {(each.status_code, each.content) for each in answers} == {
         (404, answers[0].content),
     }
+    changing = {"voicefile-request-id"}
+    heads = [{k: v for k, v in each.headers.items() if k not in changing} for each in answers]
+    assert all(head == heads[0] for head in heads)
+
+
+@pytest.mark.parametrize("path", ["*", "", "a", "a/v1/thing"])
+async def test_a_path_that_is_none_leads_nowhere(service: Service, path: str):
+    sent = []
+
+    async def send(message) -> None:
+        sent.append(message.get("status"))
+
+    scope = {"type": "http", "method": "OPTIONS", "path": path, "headers": [], "root_path": ""}
+    await MountRouter({"/a": service.public})(scope, asyncio.Event().wait, send)
+    assert sent[0] == 404

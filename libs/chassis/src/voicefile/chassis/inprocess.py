@@ -6,13 +6,13 @@ just as over TLS, so what works in one process works in many.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import Final
 
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voicefile.chassis.edge import ClientGone
+from voicefile.chassis.edge import ClientGone, Edge
 from voicefile.chassis.problems import NOT_FOUND, problem_response
 from voicefile.chassis.service import Service
 
@@ -230,16 +230,32 @@ class MountRouter:
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = apps
+        self._nowhere = Edge(problem_response(NOT_FOUND), name="router")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return
-        prefix = "/" + scope["path"].split("/", 2)[1]
-        app = self._apps.get(prefix)
-        if app is None:
-            await problem_response(NOT_FOUND)(scope, receive, send)
-            return
+        first, _, rest = scope["path"].partition("/")
+        prefix = "" if first else "/" + rest.partition("/")[0]
+        app = self._apps.get(prefix, self._nowhere)
         await app({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
+
+
+class _Inside(Mapping[str, ASGIApp]):
+    """Services by prefix, each as the one app with both its doors."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp | Service]) -> None:
+        self._apps = apps
+
+    def __getitem__(self, prefix: str) -> ASGIApp:
+        app = self._apps[prefix]
+        return app.inside if isinstance(app, Service) else app
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._apps)
+
+    def __len__(self) -> int:
+        return len(self._apps)
 
 
 def in_process_client(
@@ -253,15 +269,9 @@ def in_process_client(
 
     Of a `Service` it reaches both doors; of an app, that app. `apps` may be filled later.
     """
-
-    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
-        doors = {
-            prefix: app.inside if isinstance(app, Service) else app for prefix, app in apps.items()
-        }
-        await MountRouter(doors)(scope, receive, send)
-
+    router = MountRouter(_Inside(apps))
     return httpx.AsyncClient(
-        transport=InProcessTransport(inside, peer=peer, client=client),
+        transport=InProcessTransport(router, peer=peer, client=client),
         base_url=BASE_URL,
         timeout=timeout_s,
         # Neither a proxy nor a .netrc of the environment has a say in here.
