@@ -1,5 +1,6 @@
 """A small deployment for the tests of signing in and listening: real keys and store, one clock."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -67,6 +68,13 @@ OPEN_THROTTLES = Limits(
     tenant_failures_per_hour=10**6,
     failures_per_hour=10**6,
 )
+
+
+async def settled(condition):
+    """Waits until what other tasks and threads do has come this far."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # threads have no event to wait for
+            await asyncio.sleep(0.001)
 
 
 class Clock:

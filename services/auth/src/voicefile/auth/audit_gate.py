@@ -9,7 +9,7 @@ under way go on in both cases: they are recorded already.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
@@ -29,10 +29,16 @@ class GateLimits(Struct, frozen=True):
     """An older yes counts no longer."""
     deed_waits_s_max: float = 1_800.0
     """How old auth's oldest deed outside the log may be."""
+    look_every_s: float = 10.0
+    """How often is looked what former starts of this store have not published yet."""
 
 
 class AuditGate:
-    """Knows whether a new release could be recorded."""
+    """Knows whether a new release could be recorded.
+
+    `last_n` is the last number this instance gave a deed; `unpublished_for_s` says how long the
+    oldest event in the store has waited, whichever start wrote it.
+    """
 
     def __init__(
         self,
@@ -40,12 +46,15 @@ class AuditGate:
         *,
         boot_id: str,
         last_n: Callable[[], int],
+        unpublished_for_s: Callable[[], Awaitable[float]],
         limits: GateLimits | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._boot_id = boot_id
         self._given_n = last_n
+        self._unpublished_for_s = unpublished_for_s
+        self._waiting_since_s: float | None = None
         self._limits = limits or GateLimits()
         self._now_s = now_s
         self._last_yes_s: float | None = None
@@ -57,7 +66,9 @@ class AuditGate:
         now_s = self._now_s()
         if self._last_yes_s is None or now_s - self._last_yes_s > self._limits.yes_lasts_s:
             raise AuditUnavailable
-        if self._numbered and now_s - self._numbered[0][1] > self._limits.deed_waits_s_max:
+        since_s = self._numbered[0][1] if self._numbered else now_s
+        since_s = min(since_s, now_s if self._waiting_since_s is None else self._waiting_since_s)
+        if now_s - since_s > self._limits.deed_waits_s_max:
             raise AuditUnavailable
 
     async def ask(self) -> None:
@@ -79,6 +90,10 @@ class AuditGate:
             n = sequenced.get(self._boot_id, 0)
             self._arrived(n if isinstance(n, int) else 0)
 
+    async def look(self) -> None:
+        """Looks how long deeds have waited in the store; a restart does not make them younger."""
+        self._waiting_since_s = self._now_s() - await self._unpublished_for_s()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keeps asking while entered."""
@@ -90,8 +105,12 @@ class AuditGate:
                 asking.cancel()
 
     async def _keep_asking(self) -> None:
+        look_at_s = self._now_s()
         while True:
             await self.ask()
+            if self._now_s() >= look_at_s:
+                await self.look()
+                look_at_s = self._now_s() + self._limits.look_every_s
             await asyncio.sleep(self._limits.ask_every_s)
 
     def _note(self, n: int, now_s: float) -> None:

@@ -20,8 +20,10 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.stamped import Stamped
 from voicefile.auth.throttle_policy import Limits
 from voicefile.auth.throttles import Throttles
+from voicefile.contracts.deed.v1 import Event
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.secret import SecretKey
+from voicefile.docstore.port import DocStore
 from voicefile.identity.ids import PLATFORM
 from voicefile.identity.tokens import TokenVerifier
 
@@ -90,6 +92,9 @@ def doors_of(
     async def bucket_key() -> SecretKey:
         return (await custody.identity(PLATFORM)).derive(Purpose.THROTTLES)
 
+    async def unpublished_for_s() -> float:
+        return await _unpublished_for_s(store, now_s())
+
     buckets = Buckets(store, key=bucket_key, now_s=now_s)
     deeds = ports.deeds
     return Doors(
@@ -104,6 +109,24 @@ def doors_of(
             store, collection=CHALLENGES, kind=Challenge, identities=custody, now_s=now_s
         ),
         releases=Stamped(store, collection=RELEASES, kind=Release, identities=custody, now_s=now_s),
-        gate=AuditGate(audit, boot_id=deeds.boot_id, last_n=lambda: deeds.n, now_s=monotonic_s),
+        gate=AuditGate(
+            audit,
+            boot_id=deeds.boot_id,
+            last_n=lambda: deeds.n,
+            unpublished_for_s=unpublished_for_s,
+            now_s=monotonic_s,
+        ),
         tokens=tokens,
     )
+
+
+async def _unpublished_for_s(store: DocStore, now_s: float) -> float:
+    """How long the deed that waits longest in the store has waited."""
+    written_ms = [
+        Event.FromString(event.payload).deed.at_ms
+        for _, document in await store.pending(limit=1)
+        for event in document.pending
+    ]
+    # A fact beside a deed has no time of its own.
+    oldest_ms = min((at_ms for at_ms in written_ms if at_ms), default=None)
+    return 0.0 if oldest_ms is None else max(0.0, now_s - oldest_ms / 1000)
