@@ -25,6 +25,7 @@ from voicefile.audit.store import (
     Head,
     Segment,
     body_of,
+    mark_of,
     record_of,
 )
 from voicefile.audit.store import Unreadable as UnreadableRecord
@@ -37,6 +38,7 @@ from voicefile.translog.origin import log_of
 log = structlog.get_logger(__name__)
 
 PAGE_DOCUMENTS = 500
+PAGE_MARKED = 16
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class Sequencer:
 
     async def stop(self) -> None:
         """Ends `run` after what has queued up to now."""
-        await self._parcels.put(None)
+        if self._running:
+            await self._parcels.put(None)
 
     async def _take(self) -> list[_Parcel]:
         parcel = await self._parcels.get()
@@ -219,32 +222,43 @@ class Sequencer:
         """Those not sequenced yet, each once.
 
         A number that is new to its instance proves a deed new. Where it is not, or there is
-        none, the index of event ids decides.
+        none, the event ids in the segments of its mark decide.
         """
         fresh: dict[str, Received] = {}
         taken: set[tuple[str, int]] = set()
-        sequenced: set[str] = set()
+        looked_up: dict[str, set[str]] = {}
         for deed in deeds:
             if deed.event_id in fresh:
                 continue
             place = (deed.boot, deed.n)
             if deed.n and place not in taken and deed.n not in await self.boots.of(deed.boot):
                 taken.add(place)
-            elif await self._is_sequenced(deed, sequenced):
+            elif await self._is_sequenced(deed, looked_up):
                 continue
             elif deed.n:
                 log.error("deed_number_used_twice", boot=deed.boot, n=deed.n)
             fresh[deed.event_id] = deed
         return list(fresh.values())
 
-    async def _is_sequenced(self, deed: Received, sequenced: set[str]) -> bool:
-        if deed.event_id in sequenced:
-            return True
-        found = await self._docs.find(SEGMENTS, "event", deed.event_id, tenant=deed.tenant, limit=1)
-        for document in found:
+    async def _is_sequenced(self, deed: Received, looked_up: dict[str, set[str]]) -> bool:
+        mark = mark_of(deed.event_id, deed.boot, deed.n)
+        place = f"{deed.tenant} {mark}"
+        if place not in looked_up:
             # What was delivered with it then is delivered with it again: look once.
-            sequenced.update(record_of(document, Segment).event_ids)
-        return bool(found)
+            looked_up[place] = await self._marked(deed.tenant, mark)
+        return deed.event_id in looked_up[place]
+
+    async def _marked(self, tenant: str, mark: str) -> set[str]:
+        """The events in all segments with this mark."""
+        found: set[str] = set()
+        after = ""
+        while page := await self._docs.find(
+            SEGMENTS, "mark", mark, tenant=tenant, after=after, limit=PAGE_MARKED
+        ):
+            for document in page:
+                found.update(record_of(document, Segment).event_ids)
+            after = page[-1].id
+        return found
 
     async def _frontier(self, tenant: str) -> Frontier:
         frontier = self._frontiers.get(tenant)

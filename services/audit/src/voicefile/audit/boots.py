@@ -1,5 +1,6 @@
 """Boots: which deeds of which instance are in a log, so that none is missed or taken twice."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from voicefile.audit.numbering import Numbers
@@ -59,8 +60,9 @@ async def publish_numbers(docs: DocStore, segments: Iterable[Segment], *, now_s:
             numbers = arrived.setdefault(boot, Numbers())
             for n in listed:
                 numbers.add(n)
-    for boot, numbers in arrived.items():
-        await _merge(docs, boot, numbers, int(now_s))
+    async with asyncio.TaskGroup() as merges:
+        for boot, numbers in arrived.items():
+            merges.create_task(_merge(docs, boot, numbers, int(now_s)))
 
 
 async def _merge(docs: DocStore, boot: str, numbers: Numbers, now_s: int) -> None:

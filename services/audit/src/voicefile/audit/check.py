@@ -12,13 +12,13 @@ from voicefile.audit.errors import LogDamaged
 from voicefile.audit.numbering import Numbers
 from voicefile.audit.segments import segments_from
 from voicefile.audit.store import HEADS, SALT_BYTES, Head, Segment, TileRecord, record_of
-from voicefile.audit.tiles import Tiles, grown, hashes_of
+from voicefile.audit.tiles import Tiles, grown, hashes_of, read_tiles
 from voicefile.docstore.port import DocStore
 from voicefile.translog.checkpoint import open_checkpoint
 from voicefile.translog.merkle import HASH_BYTES, Frontier
 from voicefile.translog.note import VerifierKey
 from voicefile.translog.origin import log_of
-from voicefile.translog.tiles import edge_tiles, hash_reader
+from voicefile.translog.tiles import edge_tiles, hash_reader, tile_width
 
 PAGE_SEGMENTS = 64
 

@@ -6,7 +6,9 @@ did before, so a crash between any two is mended by doing them all again.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -28,6 +30,22 @@ from voicefile.translog.origin import log_of, origin_of
 from voicefile.translog.tiles import TileId, hash_reader
 
 log = structlog.get_logger(__name__)
+
+
+LOGS_AT_ONCE = 64
+"""Logs integrated side by side; each holds a few tiles and segments in memory."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A log whose tiles are stored, and what is to be signed."""
+
+    tenant: str
+    head: Document
+    """As it was before."""
+    segments: list[Segment]
+    frontier: Frontier
 
 
 class Publisher:
@@ -80,41 +98,73 @@ class Publisher:
         await self.publish_all()
 
     async def publish_all(self) -> None:
-        """Publishes every log with news; one that fails keeps its news for the next round."""
-        waiting, self._with_news = self._with_news, set()
-        for tenant in waiting:
-            try:
-                while await self.publish(tenant):
-                    pass
-            except Exception as error:  # noqa: BLE001 - the loop's edge: see below
-                # Segments are durable and stay: the next round does the same steps again, and
-                # one log that fails does not hold up the others.
-                loop_failures().labels("audit_publish").inc()
-                log.warning("publish_failed", tenant=tenant or None, **where_it_broke(error))
+        """Publishes all news; a log that fails keeps its news for the next round."""
+        waiting, self._with_news = sorted(self._with_news), set()
+        failed: set[str] = set()
+        while waiting:
+            now, later = waiting[:LOGS_AT_ONCE], waiting[LOGS_AT_ONCE:]
+            moved = await self._round(now, failed)
+            waiting = later + moved
+        if failed:
+            for tenant in failed:
                 self.appended(tenant)
-        if not self._with_news:
+        else:
             publish_lag_seconds().set(0)
 
     async def publish(self, tenant: str) -> bool:
         """Takes one step: some segments integrated, one checkpoint signed; whether it did."""
+        step = await self._integrate(tenant)
+        if step is None:
+            return False
+        await publish_numbers(self._docs, step.segments, now_s=self._now_s())
+        await self._sign(step)
+        return True
+
+    async def _round(self, tenants: Sequence[str], failed: set[str]) -> list[str]:
+        """One step of several logs side by side, so that they share commits; which have moved."""
+        async with asyncio.TaskGroup() as group:
+            steps = [
+                group.create_task(self._surviving(tenant, failed, self._integrate(tenant)))
+                for tenant in tenants
+            ]
+        integrated = [step for task in steps if (step := task.result()) is not None]
+        segments = [segment for step in integrated for segment in step.segments]
+        try:
+            await publish_numbers(self._docs, segments, now_s=self._now_s())
+        except Exception as error:  # noqa: BLE001 - as in `_surviving`
+            _report(error)
+            failed.update(step.tenant for step in integrated)
+            return []
+        async with asyncio.TaskGroup() as group:
+            signed = [
+                group.create_task(self._surviving(step.tenant, failed, self._sign(step)))
+                for step in integrated
+            ]
+        return [tenant for task in signed if (tenant := task.result()) is not None]
+
+    async def _surviving(
+        self, tenant: str, failed: set[str], work: Coroutine[object, object, T]
+    ) -> T | None:
+        try:
+            return await work
+        except Exception as error:  # noqa: BLE001 - the loop's edge: see below
+            # Segments are durable and stay: the next round does the same steps again, and one
+            # log that fails does not hold up the others.
+            _report(error, tenant=tenant)
+            failed.add(tenant)
+            return None
+
+    async def _integrate(self, tenant: str) -> "_Step | None":
         stored = await self._docs.get(HEADS, log_of(tenant))
         if stored is None:
-            return False
+            return None
         head = record_of(stored, Head)
         segments = await segments_from(
             self._docs, tenant, head.size, limit=self._settings.publish_segments_max
         )
         if not segments:
-            return False
+            return None
         publish_lag_seconds().set(self._now_s() - segments[0].sequenced_at_ms / 1000)
-        frontier = await self._integrate(tenant, head, segments)
-        await publish_numbers(self._docs, segments, now_s=self._now_s())
-        signed = self._signed(tenant, frontier)
-        document = Document(stored.id, tenant, body_of(signed), stored.version)
-        await self._docs.replace(HEADS, document)
-        return True
-
-    async def _integrate(self, tenant: str, head: Head, segments: list[Segment]) -> Frontier:
         _check_gapless(head.size, segments)
         leaves = [
             segment.leaf(at) for segment in segments for at in range(segment.stop - segment.first)
@@ -123,7 +173,8 @@ class Publisher:
         changed = grown(head.size, leaves, edge)
         self._check_roots(head, segments[-1], before=hashes_of(edge), after=hashes_of(changed))
         await store_tiles(self._docs, tenant, changed)
-        return Frontier(segments[-1].stop, tuple(segments[-1].peaks))
+        frontier = Frontier(segments[-1].stop, tuple(segments[-1].peaks))
+        return _Step(tenant, stored, segments, frontier)
 
     def _check_roots(
         self, head: Head, last: Segment, *, before: dict[TileId, bytes], after: dict[TileId, bytes]
@@ -136,15 +187,27 @@ class Publisher:
         if new != Frontier(last.stop, tuple(last.peaks)):
             raise LogDamaged("the tiles lead to another root than the segments")
 
-    def _signed(self, tenant: str, frontier: Frontier) -> Head:
+    async def _sign(self, step: "_Step") -> str:
         assert self._key is not None, "audit is not running"
-        checkpoint = Checkpoint(origin_of(self._deployment, tenant), frontier.size, frontier.root())
-        return Head(
+        checkpoint = Checkpoint(
+            origin_of(self._deployment, step.tenant), step.frontier.size, step.frontier.root()
+        )
+        head = Head(
             size=checkpoint.size,
             root=checkpoint.root,
             checkpoint=sign_checkpoint(checkpoint, self._key),
             signed_at_ms=int(self._now_s() * 1000),
         )
+        # The version says that nobody signed another head meanwhile.
+        before = step.head
+        document = Document(before.id, step.tenant, body_of(head), before.version)
+        await self._docs.replace(HEADS, document)
+        return step.tenant
+
+
+def _report(error: Exception, *, tenant: str = "") -> None:
+    loop_failures().labels("audit_publish").inc()
+    log.warning("publish_failed", tenant=tenant or None, **where_it_broke(error))
 
 
 def _check_gapless(size: int, segments: list[Segment]) -> None:

@@ -11,6 +11,7 @@ from voicefile.audit.store import (
     Segment,
     Vouched,
     body_of,
+    mark_of,
     record_of,
     segment_id,
 )
@@ -59,6 +60,7 @@ def _segment(deeds: Sequence[Received], after: Frontier, at_ms: int, random: Ran
         leaves=b"".join(leaves),
         peaks=list(frontier.peaks),
         numbers=numbers,
+        marks=sorted({mark_of(deed.event_id, deed.boot, deed.n) for deed in deeds}),
         vouched=[Vouched(deed.recording, at) for at, deed in enumerate(deeds) if deed.recording],
         sequenced_at_ms=at_ms,
     )

@@ -43,6 +43,8 @@ class Segment(Struct, frozen=True):
     """The log's frontier after this segment."""
     numbers: dict[str, list[int]]
     """Which numbers of which instance are in here."""
+    marks: list[str]
+    """What a deed delivered again is found by: `mark_of`."""
     vouched: list[Vouched]
     sequenced_at_ms: int
 
@@ -96,11 +98,23 @@ class Unreadable(Struct, frozen=True):
     received_at_ms: int
 
 
+MARK_BITS: Final = 6
+
+
+def mark_of(event_id: str, boot: str, n: int) -> str:
+    """Deeds of one instance share a mark, 64 neighbours each; one without a number has its own.
+
+    An index over random event ids would touch a page of its own for every deed. Deeds come in
+    the order of their numbers, so an index over marks grows at its end.
+    """
+    return f"{boot}:{n >> MARK_BITS:x}" if n else f"event:{event_id}"
+
+
 SEGMENTS = Collection(
     "segments",
     indexes=(
         Index("stop", "stop"),
-        Index("event", "event_ids"),
+        Index("mark", "marks"),
         Index("vouched", "vouched.recording"),
     ),
 )
