@@ -20,7 +20,12 @@ from voicefile.docstore.port import (
     VersionConflict,
 )
 from voicefile.docstore.sqlite import SqliteDocStore
-from voicefile.docstore.sqlite_schema import connect_reader, connect_writer, prepare_schema
+from voicefile.docstore.sqlite_schema import (
+    LOG_BYTES_MAX,
+    connect_reader,
+    connect_writer,
+    prepare_schema,
+)
 from voicefile.docstore.sqlite_table import Table
 from voicefile.docstore.sqlite_writer import Writer
 
@@ -36,6 +41,10 @@ def thing(name: str, **body: object) -> Document:
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def raw(path: Path) -> bytes:
@@ -159,6 +168,20 @@ async def test_what_is_no_database_is_refused(path: Path) -> None:
         await SqliteDocStore.open(path, [THINGS])
 
 
+def test_every_commit_is_synced_and_what_is_deleted_overwritten(tmp_path: Path) -> None:
+    db = connect_writer(tmp_path / "store.db")
+    names = ("journal_mode", "synchronous", "secure_delete")
+    values = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+    db.close()
+    assert values == ["wal", 2, 1]
+
+
+async def test_a_place_that_takes_no_file_is_refused(tmp_path: Path) -> None:
+    leave(tmp_path / "documents" / "file", b"no directory")
+    with pytest.raises(StoreBroken):
+        await SqliteDocStore.open(tmp_path / "documents" / "file" / "store.db", [THINGS])
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -168,6 +191,7 @@ async def test_what_is_no_database_is_refused(path: Path) -> None:
         Document("a", "t", {"label": 2**63}),
         Document("a", "t", {"number": 2**64}),
         Document("a", "t", {"object": object()}),
+        Document("a", "t", {1: "key"}),
     ],
 )
 async def test_values_that_cannot_be_stored_harm_their_writer_alone(
@@ -273,6 +297,26 @@ def test_no_write_passes_by_what_it_does_not_change(tmp_path: Path) -> None:
     assert len(plans) > 5
     for plan in plans:
         assert plan.startswith("SEARCH"), plan
+
+
+async def test_a_file_taken_away_is_noticed(store: SqliteDocStore, path: Path) -> None:
+    path.with_name("store.db-wal").rename(path.with_name("taken"))
+    await store.ready()
+    assert not await store.ready()
+
+
+async def test_the_log_does_not_grow_with_the_file(store: SqliteDocStore, path: Path) -> None:
+    log = path.with_name("store.db-wal")
+    for number in range(10):
+        large = [
+            Document(f"{number}-{each}", "t", {"filling": bytes(1_000_000)}) for each in range(10)
+        ]
+        await store.insert_many(THINGS, large)
+    async with asyncio.timeout(60):
+        # It is moved in the background; the first write after that begins it anew.
+        while size(log) > LOG_BYTES_MAX or size(path) < LOG_BYTES_MAX:
+            await store.ready()
+    assert len(await store.scan(THINGS)) == 100
 
 
 async def test_writes_that_wait_together_share_one_commit(tmp_path: Path) -> None:

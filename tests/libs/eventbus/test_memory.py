@@ -79,7 +79,7 @@ async def test_poison_stays_with_its_publisher_and_rings_once(
 
     def fails(batch: Sequence[Event]) -> bool:
         nonlocal tries
-        tries += batch == [poison]
+        tries += list(batch) == [poison]
         return poison in batch and not healed
 
     listener = Listener(fails)
@@ -129,6 +129,23 @@ async def test_a_handler_that_hangs_has_failed() -> None:
     events = some_events(2)
     async with bus.running():
         assert await undelivered(bus, events) == {event.id for event in events}
+
+
+async def test_a_handler_that_cancels_itself_has_failed_and_the_lane_lives(
+    bus: MemoryEventBus,
+) -> None:
+    cancels = True
+
+    async def handler(_: Sequence[Event]) -> None:
+        if cancels:
+            raise asyncio.CancelledError
+
+    bus.subscribe(TOPIC, group="group", handler=handler)
+    events = some_events(2)
+    async with bus.running():
+        assert await undelivered(bus, events) == {event.id for event in events}
+        cancels = False
+        assert await undelivered(bus, events) == set()
 
 
 async def test_a_bus_at_rest_takes_nothing(bus: MemoryEventBus) -> None:

@@ -55,7 +55,10 @@ class SqliteDocStore:
             if tables.get(collection.name) not in (None, leftovers):
                 raise ValueError(f"{collection.name} is declared twice")
             tables[collection.name] = Table(collection, leftovers)
-        await asyncio.to_thread(create_file, path)
+        try:
+            await asyncio.to_thread(create_file, path)
+        except OSError as error:
+            raise StoreBroken("the file cannot be made") from error
         writer = Writer(partial(connect_writer, path), queue_max=QUEUE_MAX, batch_max=BATCH_MAX)
         try:
             await writer.run(lambda db: prepare_schema(db, tables.values()))

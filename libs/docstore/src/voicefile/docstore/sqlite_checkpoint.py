@@ -3,11 +3,13 @@
 import sqlite3
 import threading
 from collections.abc import Callable
+from pathlib import Path
+
+from voicefile.docstore.sqlite_schema import LOG_BYTES_MAX
 
 ROWS = 10_000
 """The log is moved after so many changed rows: about a thousand documents with their entries."""
-LOG_PAGES_MAX = 16_384
-"""A log that grew beyond this (64 MiB) is begun anew, and the writer held up for the rest of it."""
+PAGE_BYTES = 4096
 REST_PAGES = 1024
 """A rest this small is moved fast enough to let the writer wait."""
 WAIT_MS = 1000
@@ -35,13 +37,24 @@ class Checkpointer:
         self._over = threading.Event()
         self._stopping = False
         self._rows_moved = 0
+        self._log: Path | None = None
         threading.Thread(target=self._run, name="docstore-checkpoint", daemon=True).start()
 
-    def note(self, rows: int) -> None:
-        """Called by the writer after each commit, with all rows it has ever changed."""
-        if rows - self._rows_moved >= ROWS:
-            self._rows_moved = rows
+    def note(self, db: sqlite3.Connection) -> None:
+        """Called by the writer after each commit."""
+        try:
+            much = self._log_bytes(db) > LOG_BYTES_MAX
+        except OSError as error:  # somebody has taken the file away
+            self._on_error(error)
+            return
+        if much or db.total_changes - self._rows_moved >= ROWS:
+            self._rows_moved = db.total_changes
             self._wanted.set()
+
+    def _log_bytes(self, db: sqlite3.Connection) -> int:
+        if self._log is None:
+            self._log = Path(db.execute("PRAGMA database_list").fetchone()[2] + "-wal")
+        return self._log.stat().st_size
 
     def stop(self) -> None:
         """Returns when the log is no longer being moved."""
@@ -72,7 +85,7 @@ class Checkpointer:
     def _move(self, db: sqlite3.Connection) -> None:
         for _ in range(ROUNDS_MAX):
             _, pages, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages <= LOG_PAGES_MAX:
+            if pages * PAGE_BYTES <= LOG_BYTES_MAX:
                 return
             if pages - moved <= REST_PAGES:
                 break

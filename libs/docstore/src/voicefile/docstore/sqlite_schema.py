@@ -11,6 +11,9 @@ from voicefile.docstore.sqlite_table import Table
 FORMAT = 1
 """`user_version` of the file. A higher one was written by newer code."""
 
+LOG_BYTES_MAX = 64 * 1024 * 1024
+"""A log that grew beyond this is begun anew, and the writer held up for the last bit of it."""
+
 _OWN_TABLES = (
     """CREATE TABLE IF NOT EXISTS pending (
         seq INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL,
@@ -51,6 +54,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA secure_delete = ON")
     # The log is moved into the file by Checkpointer: SQLite's own way hides its errors.
     db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
     db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     return db
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from msgspec import msgpack
+from msgspec import MsgspecError, msgpack
 
 from voicefile.docstore.indexing import INT_MAX, Indexed, indexed_values
 from voicefile.docstore.pending import joined, without
@@ -69,8 +69,11 @@ class Table:
     def prepare(self, document: Document) -> Prepared:
         """Encodes on the caller's thread; a value that cannot be stored is the caller's error."""
         body = _encode_body(document.body)
-        # Indexes see what a later reader will see: the decoded form, not enums or tuples.
-        decoded = _decode_body(body) if self.indexes else {}
+        try:
+            # Indexes see what a later reader will see: the decoded form, not enums or tuples.
+            decoded = _decode_body(body)
+        except MsgspecError as error:
+            raise ValueError("the body is no dict with str keys") from error
         for text in (document.id, document.tenant):
             text.encode()
         return Prepared(document, body, self._values(decoded))

@@ -70,7 +70,7 @@ class Writer:
         db: sqlite3.Connection | None = None
         try:
             db = self._connect()
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - the thread's edge: every caller hears of it
             self._break(error)
         stopping = False
         while not stopping:
@@ -105,7 +105,7 @@ class Writer:
             outcomes = [_failed(job, error) for job in batch]
         self._send(outcomes)
         if self.broken is None:
-            self._checkpointer.note(db.total_changes)
+            self._checkpointer.note(db)
 
     def _end(self, db: sqlite3.Connection | None) -> None:
         self._checkpointer.stop()

@@ -70,11 +70,20 @@ class Lane:
         self._on_dead_letter = on_dead_letter
         self._parcels: asyncio.Queue[_Parcel | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
+        self._ended = False
+
+    def start(self) -> None:
+        """Takes parcels from now on; `run` delivers them."""
+        self._stopping.clear()
+        self._ended = False
 
     def send(self, events: Sequence[Event]) -> "asyncio.Future[frozenset[str]]":
         """Answers with the ids of those events that the group did not handle."""
         failed: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
-        self._parcels.put_nowait(_Parcel(events, failed))
+        if self._ended:
+            failed.set_result(_ids(events))
+        else:
+            self._parcels.put_nowait(_Parcel(events, failed))
         return failed
 
     def stop(self) -> None:
@@ -83,13 +92,13 @@ class Lane:
         self._parcels.put_nowait(None)
 
     async def run(self) -> None:
-        self._stopping.clear()
         parcel: _Parcel | None = None
         try:
             while (parcel := await self._parcels.get()) is not None:
                 _answer(parcel, await self._deliver(parcel.events))
         finally:
             # Also when cancelled in the middle: no publisher waits for ever.
+            self._ended = True
             while True:
                 if parcel is not None:
                     _answer(parcel, _ids(parcel.events))
@@ -149,6 +158,13 @@ class Lane:
             # The edge of the delivery loop: the events are not lost by going on, they count as
             # failed, stay in their publisher's outbox and come again.
             _log.exception("handler_failed", extra={"topic": self._topic, "group": self._group})
+            return False
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something inside the handler was cancelled, not this lane: that is a failure, too.
+            _log.warning("handler_cancelled", extra={"topic": self._topic, "group": self._group})
             return False
         return True
 

@@ -64,6 +64,7 @@ class MemoryEventBus:
     async def _running(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as lanes:
             for lane in self._lanes.values():
+                lane.start()
                 lanes.create_task(lane.run())
             self._open = True
             try:
