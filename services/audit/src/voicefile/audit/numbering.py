@@ -15,12 +15,17 @@ class Numbers:
             self.add_run(first, last)
 
     def __contains__(self, n: int) -> bool:
+        if not self._runs or n > self._runs[-1][1]:
+            return False
         at = bisect_right(self._runs, n, key=lambda run: run[0]) - 1
         return at >= 0 and n <= self._runs[at][1]
 
     def add(self, n: int) -> None:
         """Takes a number in; one that is in already changes nothing."""
-        self.add_run(n, n)
+        if self._runs and self._runs[-1][1] == n - 1:  # the usual case: the next one
+            self._runs[-1] = (self._runs[-1][0], n)
+        else:
+            self.add_run(n, n)
 
     def add_run(self, first: int, last: int) -> None:
         """Takes in first..last."""
