@@ -35,6 +35,8 @@ async def test_fields_are_read_from_the_stream():
     "headers",
     [
         {"origin": "https://evil.test"},
+        {"origin": "null"},
+        {"origin": "https://vault.test", "sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-site"},
         {"content_type": "multipart/form-data; boundary=x"},
@@ -52,8 +54,15 @@ async def test_a_form_that_is_too_large_or_strange_is_refused(body):
         await read_form(posted(body), bytes_max=100)
 
 
-async def test_our_own_page_may_post():
-    same = {"origin": "https://vault.test", "sec_fetch_site": "same-origin"}
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"origin": "null", "sec_fetch_site": "same-origin"},
+        {"origin": "https://vault.test"},
+        {},
+    ],
+)
+async def test_our_own_page_may_post(same):
     assert await read_form(posted(b"a=b", **same), bytes_max=100) == {"a": "b"}
 
 

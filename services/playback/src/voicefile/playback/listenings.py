@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from voicefile.chassis.stack import where_it_broke
 from voicefile.deeds.deed import Outcome
 from voicefile.docstore.port import Document, VersionConflict
 from voicefile.playback.ask_auth import Auth, Release
@@ -146,7 +147,7 @@ class Listenings:
                 await self._look_after(key, listening)
             except PlaybackError as error:
                 # Auth away or refusing: the lease simply runs out, and the next round tries again.
-                log.warning("lease_not_renewed", error=type(error).__name__)
+                log.warning("lease_not_renewed", **where_it_broke(error))
 
     async def _look_after(self, key: str, listening: Listening) -> None:
         idle_s = self._now() - listening.asked_at

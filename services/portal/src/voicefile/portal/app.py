@@ -24,6 +24,7 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 _STATIC = {
     "portal.css": "text/css",
     "waveform.js": "text/javascript",
+    "mark.svg": "image/svg+xml",
 }
 
 

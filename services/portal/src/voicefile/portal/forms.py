@@ -40,8 +40,11 @@ def _same_origin(headers: Mapping[str, str]) -> None:
     # SameSite=Strict cookies already stop forged requests; this also stops a forged sign-in,
     # which needs no cookie: it would make somebody listen under another's name.
     site = headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        raise FormRefused
+    if site is not None:
+        # The browser's own word. Origin is "null" on pages that send no referrer, as ours do.
+        if site not in ("same-origin", "none"):
+            raise FormRefused
+        return
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         raise FormRefused
