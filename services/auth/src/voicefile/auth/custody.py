@@ -14,7 +14,7 @@ import msgspec
 
 from voicefile.auth.store import DEPLOYMENT, TENANTS, Slip, Subject
 from voicefile.crypto.envelope import object_id
-from voicefile.crypto.errors import EpochGone, UnknownKey
+from voicefile.crypto.errors import EpochGone, Tampered, UnknownKey
 from voicefile.crypto.keyring import (
     EpochKey,
     IdentityKey,
@@ -230,4 +230,8 @@ class Custody:
             document = await self._store.get(TENANTS, tenant)
         if document is None or document.tenant != tenant:
             raise UnknownKey("no such tenant")
-        return msgspec.convert(document.body["keys"], KeyNamespace)
+        keys = msgspec.convert(document.body["keys"], KeyNamespace)
+        # Keys unlock for the tenant they name: another's, put here, would open under its name.
+        if keys.tenant != tenant:
+            raise Tampered("another tenant's keys")
+        return keys

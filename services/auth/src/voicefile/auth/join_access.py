@@ -13,7 +13,7 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.store import Access, CredentialState, Question
 from voicefile.deeds.deed import Action, Deed
-from voicefile.docstore.port import VersionConflict
+from voicefile.docstore.port import DocumentExists, VersionConflict
 
 _OVER = frozenset({CredentialState.REVOKED, CredentialState.EXPIRED})
 
@@ -24,8 +24,13 @@ async def join_access(admission: Admission, drawn: DrawnUp, *, ports: Ports) -> 
     Raises UnknownAccessId alike for a mistyped, unknown, foreign, full or ended one;
     QuestionRequired, ChangedMeanwhile; DocumentExists if the recording is filed already.
     """
+    body = admission.body
     for _ in range(ports.settings.write_tries_max):
         stored, access_id = await _joinable(admission, ports=ports)
+        # A race lost may have been lost to this very recording: a unique index keeps a value out
+        # of other documents, not from standing twice in one.
+        if any(recording.id == body.recording_id for recording in stored.record.recordings):
+            raise DocumentExists
         access = await _joined(stored, admission, ports=ports)
         recording, answer = await with_answer(
             admission, drawn, access_id=access_id, told={}, question=access.question, ports=ports

@@ -1,0 +1,208 @@
+"""A rogue administrator can write the database, but holds no key: every manipulation shows."""
+
+import copy
+import json
+from dataclasses import replace
+
+import pytest
+from tests.services.auth.issuing_world import an_auth, metadata
+
+from voicefile.auth.store import ACCESS, DEPLOYMENT, PRINCIPALS, TENANTS
+from voicefile.crypto.errors import Tampered
+from voicefile.docstore.port import Document
+from voicefile.identity.principal import Role
+
+
+@pytest.fixture
+async def vault(tmp_path):
+    async with an_auth(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def partner(vault):
+    return await vault.partner(await vault.tenant())
+
+
+@pytest.fixture
+async def documents(vault, partner):
+    """The access documents of a victim and of somebody who has a PIN of their own."""
+    found = []
+    for name in ("V-1", "V-2"):
+        said = {"sensitive": True, "question": {"kind": "postcode", "answer": "12345"}}
+        answer = await vault.issued(partner, **said, contract_reference=name)
+        stored = await vault.credential(partner, answer["recording_id"])
+        found.append(stored.document)
+    return found
+
+
+def at(body, path):
+    for step in path[:-1]:
+        body = body[step]
+    return body, path[-1]
+
+
+SWAPPED = [
+    ("pin_verifier",),
+    ("pin_salt",),
+    ("locator",),
+    ("subject",),
+    ("subject", "key"),
+    ("subject", "fields", "name"),
+    ("question",),
+    ("question", "verifier"),
+    ("tokens",),
+    ("recordings",),
+    ("recordings", 0, "id"),
+    ("recordings", 0, "slip"),
+    ("recordings", 0, "slip", "sealed"),
+    ("recordings", 0, "blobs"),
+    ("recordings", 0, "blobs", "telephone", "name"),
+    ("recordings", 0, "details"),
+    ("recordings", 0, "answer"),
+    ("mac",),
+]
+
+
+async def write(vault, victim, body):
+    """Past auth: straight into the database, clearing unique values out of the way first."""
+    await vault.docs.delete(ACCESS, victim)
+    await vault.docs.insert(ACCESS, Document(victim.id, victim.tenant, body))
+
+
+@pytest.mark.parametrize("path", SWAPPED, ids=lambda path: ".".join(map(str, path)))
+async def test_a_part_of_another_document_is_noticed(vault, documents, path):
+    victim, other = documents
+    body, source = copy.deepcopy(victim.body), copy.deepcopy(other.body)
+    place, name = at(body, path)
+    donor, _ = at(source, path)
+    assert place[name] != donor[name]
+    place[name] = donor[name]
+    body.pop("blob_names")
+    await vault.docs.delete(ACCESS, other)
+    await write(vault, victim, body)
+    with pytest.raises(Tampered):
+        await vault.ports.access.of(victim.tenant).get(victim.id)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("state",), "active"),
+        (("partner",), "0" * 32),
+        (("generation",), 7),
+        (("question",), None),
+        (("pepper",), "0" * 32),
+        (("recordings", 0, "state"), "held"),
+        (("recordings", 0, "sensitive"), False),
+        (("recordings", 0, "partner"), "0" * 32),
+        (("recordings", 0, "delete_on"), "2999-01-01"),
+    ],
+)
+async def test_an_edited_field_is_noticed(vault, documents, path, value):
+    victim, _ = documents
+    body = copy.deepcopy(victim.body)
+    place, name = at(body, path)
+    place[name] = value
+    await write(vault, victim, body)
+    with pytest.raises(Tampered):
+        await vault.ports.access.of(victim.tenant).get(victim.id)
+
+
+async def test_a_whole_document_under_another_id_is_noticed(vault, documents):
+    victim, other = documents
+    await vault.docs.delete(ACCESS, other)
+    await write(vault, victim, other.body)
+    with pytest.raises(Tampered):
+        await vault.ports.access.of(victim.tenant).get(victim.id)
+
+
+async def test_a_document_given_to_another_tenant_is_noticed(vault, documents):
+    victim, _ = documents
+    elsewhere = await vault.tenant("borealis.example")
+    await vault.docs.delete(ACCESS, victim)
+    await vault.docs.insert(ACCESS, Document(victim.id, elsewhere, victim.body))
+    with pytest.raises(Exception, match=r"^(?!.*Erika).*$") as noticed:
+        await vault.ports.access.of(elsewhere).get(victim.id)
+    assert noticed.type.__name__ in {"Tampered", "UnknownKey"}
+
+
+async def test_every_reader_notices(vault, partner, documents):
+    victim, _ = documents
+    body = copy.deepcopy(victim.body)
+    body["state"] = "active"
+    await write(vault, victim, body)
+    records = vault.ports.access.of(victim.tenant)
+    recording = victim.body["recordings"][0]["id"]
+    with pytest.raises(Tampered):
+        await records.find_one("recording", recording)
+    with pytest.raises(Tampered):
+        [each async for each in records.all()]
+    said = metadata(contract_reference="V-1")
+    care = await vault.token(victim.tenant, Role.CARE)
+    searched = await vault.call(
+        "POST",
+        "/v1/customer-searches",
+        token=care,
+        purpose="dispute",
+        json={"contract_reference": said["contract_reference"]},
+    )
+    assert searched.status_code == 500
+    assert "Erika" not in searched.text
+
+
+async def test_a_tenants_rules_cannot_be_widened_past_auth(vault, partner):
+    document = await vault.docs.get(TENANTS, partner.tenant)
+    body = {**document.body, "demo": False, "rules": {"pin_digits": 6}}
+    await vault.docs.replace(TENANTS, replace(document, body=body))
+    with pytest.raises(Tampered):
+        await vault.ports.tenants.of(partner.tenant).get(partner.tenant)
+
+
+async def test_an_invented_agent_signs_in_nowhere(vault, partner):
+    staff = await vault.staff(partner.tenant)
+    document = await vault.docs.get(PRINCIPALS, staff.id)
+    invented = {**document.body, "role": "tenant_admin", "login": "f" * 64}
+    await vault.docs.insert(PRINCIPALS, Document("a" * 32, partner.tenant, invented))
+    with pytest.raises(Tampered):
+        await vault.ports.principals.of(partner.tenant).get("a" * 32)
+
+
+async def test_another_tenants_keys_do_not_open_in_this_ones_place(vault, partner):
+    other = await vault.tenant("borealis.example")
+    mine = await vault.docs.get(TENANTS, partner.tenant)
+    theirs = await vault.docs.get(TENANTS, other)
+    await vault.docs.replace(
+        TENANTS, replace(mine, body={**mine.body, "keys": theirs.body["keys"]})
+    )
+    vault.custody.forget(partner.tenant)
+    with pytest.raises(Tampered):
+        await vault.custody.identity(partner.tenant)
+
+
+async def test_a_planted_sealing_key_is_never_published(vault, partner):
+    keys = await vault.custody.namespace(partner.tenant)
+    planted = replace(
+        keys, epochs=(*keys.epochs[:-1], replace(keys.epochs[-1], sealing_public=b"\x09" * 32))
+    )
+    sealing = await vault.custody.sealing_key(partner.tenant, planted)
+    assert sealing.public == keys.current_epoch.sealing_public
+
+
+async def test_the_deployments_record_is_believed_only_with_its_mac(vault):
+    document = await vault.docs.get(DEPLOYMENT, "deployment")
+    await vault.docs.replace(
+        DEPLOYMENT, replace(document, body={**document.body, "lasting_root": "0" * 32})
+    )
+    with pytest.raises(Tampered):
+        await vault.ports.deployments.of("").get("deployment")
+
+
+async def test_what_is_told_of_a_forgery_names_nothing(vault, documents):
+    victim, _ = documents
+    body = copy.deepcopy(victim.body)
+    body["state"] = "active"
+    await write(vault, victim, body)
+    with pytest.raises(Tampered) as noticed:
+        await vault.ports.access.of(victim.tenant).get(victim.id)
+    assert victim.id not in json.dumps(str(noticed.value))
