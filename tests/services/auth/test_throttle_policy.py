@@ -1,5 +1,7 @@
 """The throttle policy by itself: windows, pauses, hours."""
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +72,36 @@ def test_waiting_until_the_named_moment_suffices(pauses):
             charged = policy.charge(tries, now_ms=now_ms, most=3, window_ms=policy.DAY_MS)
         assert isinstance(charged, Tries)
         tries = charged
+
+
+def test_ten_thousand_callers_get_thirty_checks_a_day_of_each_of_a_hundred_ids():
+    dice, now_ms = random.Random(3), NOON_MS
+    ids = [Strangers() for _ in range(100)]
+    callers = [Tries() for _ in range(10_000)]
+    checks = [[] for _ in ids]
+    for _ in range(100_000):
+        now_ms += 864 * 2  # two days
+        caller, target = dice.randrange(10_000), dice.randrange(100)
+        origin = policy.charge(
+            callers[caller],
+            now_ms=now_ms,
+            most=LIMITS.origin_failures_per_hour,
+            window_ms=policy.HOUR_MS,
+        )
+        if isinstance(origin, Wait):
+            continue
+        callers[caller] = origin
+        charged = policy.charge_stranger(
+            ids[target], dice.choice(list(Channel)), now_ms=now_ms, limits=LIMITS
+        )
+        if isinstance(charged, Strangers):
+            ids[target] = charged
+            checks[target].append(now_ms)
+    for times in checks:
+        assert 30 < len(times) <= 60, "in two days"
+        assert all(
+            sum(start <= at < start + policy.DAY_MS for at in times) <= 30 for start in times
+        )
 
 
 def test_a_success_takes_its_own_charge_back_and_no_other():

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from voicefile.auth import access_deeds
 from voicefile.auth.access_errors import Busy, SignInRefused
+from voicefile.auth.access_metrics import counted
 from voicefile.auth.access_store import Challenge
 from voicefile.auth.candidates import OPEN_STATES, is_tenant_open
 from voicefile.auth.customer_sessions import hashed
@@ -33,7 +34,8 @@ async def answer_question(
     """Raises SignInRefused; the same for a wrong answer and for a challenge that never was."""
     kept = await _charged(doors, challenge)
     access = await _challenged(doors, kept.record)
-    answers = await doors.throttles.charge_answer(access.id)
+    with counted():
+        answers = await doors.throttles.charge_answer(access.id)
     if not await _is_answer(doors, access, answer):
         await doors.ports.deeds.record(access_deeds.answer_refused(access, request_id))
         if answers.in_a_row >= doors.throttles.limits.answer_failures_in_a_row:

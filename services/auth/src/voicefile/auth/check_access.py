@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from voicefile.auth import access_deeds
 from voicefile.auth.access_errors import AccessIdMistyped, SignInRefused
 from voicefile.auth.access_id import normalised
+from voicefile.auth.access_metrics import counted
 from voicefile.auth.access_store import Challenge
 from voicefile.auth.candidates import Candidate, candidate
 from voicefile.auth.customer_sessions import hashed, new_secret
@@ -56,14 +57,21 @@ async def check_access(
     locator = await doors.ports.custody.directory_locator(digits)
     known = await doors.throttles.is_known(locator, by)
     slowed = not known and await doors.throttles.under_attack()
-    async with doors.pace.answering(slowed=slowed):
-        checked = await _checked(doors, locator, pin, by=by, known=known, request_id=request_id)
-        if not checked.right:
-            await _refuse(doors, checked, request_id)
-            raise SignInRefused
-        answer = await _let_in(doors, checked.access, by=by, request_id=request_id)
-        await doors.throttles.succeeded(checked.charge, checked.candidate.tenant)
-        return answer
+    with counted():
+        async with doors.pace.answering(slowed=slowed):
+            return await _answered(doors, locator, pin, by=by, known=known, request_id=request_id)
+
+
+async def _answered(
+    doors: Doors, locator: str, pin: SecretText, *, by: Visitor, known: bool, request_id: str
+) -> SignedIn | Asked:
+    checked = await _checked(doors, locator, pin, by=by, known=known, request_id=request_id)
+    if not checked.right:
+        await _refuse(doors, checked, request_id)
+        raise SignInRefused
+    answer = await _let_in(doors, checked.access, by=by, request_id=request_id)
+    await doors.throttles.succeeded(checked.charge, checked.candidate.tenant)
+    return answer
 
 
 async def _checked(

@@ -20,6 +20,7 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.stamped import Stamped
 from voicefile.auth.throttle_policy import Limits
 from voicefile.auth.throttles import Throttles
+from voicefile.chassis.metrics import loop_failures
 from voicefile.contracts.deed.v1 import Event
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.secret import SecretKey
@@ -71,7 +72,8 @@ class Doors:
                 await self.sweep()
             except Exception:
                 # What lapsed is refused whether it is swept or not; the next round tries again.
-                log.exception("sweep_failed")
+                log.exception("housekeeping_failed", loop="access")
+                loop_failures().labels(loop="access").inc()
             await asyncio.sleep(self.settings.access_sweep_every_s)
 
 
