@@ -72,7 +72,7 @@ async def file_recording(client: httpx.AsyncClient, login: PartnerLogin, audio: 
 
 
 def _metadata() -> dict[str, Any]:
-    closed = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    closed = datetime.now(UTC).astimezone().replace(microsecond=0) - timedelta(minutes=5)
     wording = "Sind Sie einverstanden, dass diese Zusammenfassung aufgezeichnet wird?"
     return {
         "contract_reference": f"DEMO-{closed:%Y%m%d-%H%M%S}",
