@@ -22,7 +22,7 @@ check: $(VENV)/.dev  ## format, lint, types, import rules, generated code (under
 	@$(BIN)/python proto/generate.py --check
 
 test: check  ## everything that must hold: check, then all tests
-	@$(PYTEST) -n auto -q
+	@$(PYTEST) -n auto --dist loadfile -q
 
 format: $(VENV)/.dev  ## let ruff format and mend what it can
 	@$(BIN)/ruff format --quiet .

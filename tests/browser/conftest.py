@@ -29,7 +29,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """What var/demo.json says of a vault started like `make run` starts it."""
     data = tmp_path_factory.mktemp("vault")
@@ -57,7 +57,7 @@ def _known(path, vault):
     pytest.fail("the vault did not start in time")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
         pytest.skip("NOT RUN: no Chromium on this machine (Debian: apt install chromium)")

@@ -10,6 +10,7 @@ from voicefile.portal import cookies, vault
 from voicefile.portal.customer_routes import SEE_OTHER, stream, visitor_of
 from voicefile.portal.forms import check_csrf, read_form
 from voicefile.portal.pages import Pages
+from voicefile.portal.player import only, player_page
 from voicefile.portal.vault import Vault
 
 PURPOSES: Final = ("customer-request", "complaint", "dispute", "quality", "legal", "authority")
@@ -116,39 +117,16 @@ async def player(
     if purpose not in PURPOSES:
         raise vault.NotThere
     found = await known.recordings(token, purpose=purpose, credential=credential)
-    one = next((each for each in found if each["recording_id"] == recording_id), None)
-    if one is None or not one["heard"]:
-        raise vault.NotThere
-    chosen, other = (
-        ("telephone", "original")
-        if rendition == "telephone"
-        else (
-            "original",
-            "telephone",
-        )
-    )
-    here = f"{pages.settings.root}/care/recordings/{recording_id}"
-    return pages.page(
+    return player_page(
         request,
-        "player.html",
+        only(found, recording_id),
         area="care",
         session=token,
-        r=pages.shown(one, request),
-        rendition=chosen,
+        place=f"{pages.settings.root}/care/recordings",
+        rendition=rendition,
         purpose=purpose,
-        back=f"{pages.settings.root}/care",
-        audio_url=f"{here}/audio?rendition={chosen}&purpose={purpose}",
-        peaks_url=f"{here}/peaks?purpose={purpose}",
-        download_url=f"{here}/audio?rendition=original&download=true&purpose={purpose}",
-        other_rendition_url=(
-            f"{here}?rendition={other}&credential={one_id(credential)}&purpose={purpose}"
-        ),
+        credential=credential,
     )
-
-
-def one_id(value: str) -> str:
-    """An id as it may stand in a link; anything else becomes nothing."""
-    return value if value.isascii() and value.isalnum() else ""
 
 
 @router.get("/recordings/{recording_id}/{part}")

@@ -11,6 +11,7 @@ from voicefile.identity.guard import open_to_all
 from voicefile.portal import cookies, vault
 from voicefile.portal.forms import check_csrf, read_form
 from voicefile.portal.pages import Pages
+from voicefile.portal.player import only, player_page
 from voicefile.portal.streams import passed_on
 from voicefile.portal.vault import SignedIn, Vault, Visitor
 
@@ -113,29 +114,15 @@ async def player(request: Request, recording_id: str, rendition: str = "original
     pages: Pages = request.app.state.pages
     known: Vault = request.app.state.vault
     session = cookies.read(request, cookies.CUSTOMER)
-    found = await known.recordings(session)
-    one = next((each for each in found if each["recording_id"] == recording_id), None)
-    if one is None or not one["heard"]:
-        raise vault.NotThere
-    chosen, other = _renditions(rendition)
-    here = f"{pages.settings.root}/recordings/{recording_id}"
-    return pages.page(
+    one = only(await known.recordings(session), recording_id)
+    return player_page(
         request,
-        "player.html",
+        one,
+        area="customer",
         session=session,
-        r=pages.shown(one, request),
-        rendition=chosen,
-        purpose="",
-        back=f"{pages.settings.root}/recordings",
-        audio_url=f"{here}/audio?rendition={chosen}",
-        peaks_url=f"{here}/peaks",
-        download_url=f"{here}/audio?rendition=original&download=true",
-        other_rendition_url=f"{here}?rendition={other}",
+        place=f"{pages.settings.root}/recordings",
+        rendition=rendition,
     )
-
-
-def _renditions(asked: str) -> tuple[str, str]:
-    return ("telephone", "original") if asked == "telephone" else ("original", "telephone")
 
 
 @router.get("/recordings/{recording_id}/{part}")
