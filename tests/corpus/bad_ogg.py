@@ -11,7 +11,7 @@ from tests.corpus.containers import (
     opus_head,
     silent_opus,
 )
-from tests.corpus.make_long import make_long
+from tests.corpus.make_long import encode, looped_speech, make_long
 from tests.corpus.spoken_files import spoken
 
 from voicefile.ingest.media_errors import (
@@ -37,13 +37,14 @@ def _streams() -> Cases:
     pages = ogg_pages(good)
     head, tags = pages[:2]
     other_head = ogg_page([opus_head()], number=0, granule=0, flags=2, serial=8)
+    vorbis = encode("vorbis", looped_speech(1, 44_100), rate=44_100, channels=2)
     theora = ogg_page([b"\x80theora" + bytes(35)], number=0, granule=0, flags=2)
     speex = ogg_page([b"Speex   1.2" + bytes(69)], number=0, granule=0, flags=2)
     return [
         ("ogg-chained", good + good, UnrecognisedAudio),
         ("ogg-chained-other-serial", good + spoken("opus-stereo.opus"), UnrecognisedAudio),
         ("ogg-two-streams-side-by-side", head + other_head + tags + good, UnrecognisedAudio),
-        ("ogg-vorbis", make_long("vorbis", 1, rate=44_100, channels=2), UnrecognisedAudio),
+        ("ogg-vorbis", vorbis, UnrecognisedAudio),
         ("ogg-flac", make_long("oggflac", 1), UnrecognisedAudio),
         ("ogg-speex", speex, UnrecognisedAudio),
         ("ogg-theora", theora, UnrecognisedAudio),

@@ -29,6 +29,7 @@ from voicefile.ingest.decoder_protocol import (
     HELLO,
     KILL,
     NOT_CONFINED,
+    OUT_OF_MEMORY,
     DecodeLimits,
     Job,
     Sandbox,
@@ -141,8 +142,15 @@ class Zygote:
 class Decoders:
     """Decodes uploads, as many at a time as there are cores; the others wait their turn."""
 
-    def __init__(self, *, concurrency: int | None = None, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int | None = None,
+        program: Sequence[str] = PROGRAM,
+        ready_max_s: float = READY_MAX_S,
+    ) -> None:
         self._places = asyncio.Semaphore(concurrency or len(os.sched_getaffinity(0)))
+        self._ready_max_s = ready_max_s
         self._program = program
         self._zygote: Zygote | None = None
         self._ready = asyncio.Event()
@@ -220,7 +228,7 @@ class Decoders:
 
     async def _available(self) -> Zygote:
         with suppress(TimeoutError):
-            async with asyncio.timeout(READY_MAX_S):
+            async with asyncio.timeout(self._ready_max_s):
                 await self._ready.wait()
         if self._zygote is None:
             raise DecoderUnavailable
@@ -278,6 +286,8 @@ def _meaning(status: int | None) -> MediaError:
     """What it says about the upload that its process ended without an answer."""
     if status is None or status == NOT_CONFINED << 8:
         return DecoderUnavailable()
+    if status == OUT_OF_MEMORY << 8:
+        return DecodeLimitExceeded(Reason.MEMORY)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}:
         return DecodeLimitExceeded(Reason.TIME)
     log.warning("a decoder process ended with wait status %d; its upload is refused", status)

@@ -25,6 +25,7 @@ from voicefile.ingest.decoder_protocol import (
     HELLO,
     KILL,
     NOT_CONFINED,
+    OUT_OF_MEMORY,
     PEAKS_PIECE_BYTES,
     PIECE_BYTES,
     READ,
@@ -37,7 +38,7 @@ from voicefile.ingest.decoder_protocol import (
 from voicefile.ingest.decoding import Heard, decode_sound
 from voicefile.ingest.findings import Finding
 from voicefile.ingest.media import recognise
-from voicefile.ingest.media_errors import REFUSALS, DecodeLimitExceeded, MediaRefused, Reason
+from voicefile.ingest.media_errors import REFUSALS, MediaRefused, Reason
 from voicefile.ingest.sandbox import (
     SOCKET_FD,
     SandboxFailed,
@@ -87,8 +88,6 @@ def decode_upload(job: Job, channel: Channel) -> None:
         recognised = recognise(source, duration_max_s=job.limits.duration_max_s)
         limit_cpu(max(job.limits.cpu_min_s, int(recognised.stated_s) // CPU_SHARE))
         heard = decode_sound(source, recognised, job.limits)
-    except MemoryError:
-        _refuse(channel, DecodeLimitExceeded(Reason.MEMORY))
     except MediaRefused as refusal:
         _refuse(channel, refusal)
     else:
@@ -188,6 +187,8 @@ class Zygote:
             status = 0
         except SandboxFailed:
             status = NOT_CONFINED
+        except MemoryError:
+            status = OUT_OF_MEMORY
         finally:
             # No clean-up of what belongs to the zygote, and no traceback of what was heard.
             os._exit(status)

@@ -53,6 +53,10 @@ NOT_CONFINED = 70
 """Exit status of a process that did not start to decode, because it could not be confined."""
 
 
+OUT_OF_MEMORY = 71
+"""Exit status of a process that reached its limit."""
+
+
 class Message(IntEnum):
     """Types on the job socket."""
 

@@ -80,7 +80,9 @@ def _keep_only(socket_fd: int) -> None:
 
 
 def _limit(what: int, value: int) -> None:
-    resource.setrlimit(what, (value, value))
+    _, hard = resource.getrlimit(what)
+    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (least, least))
 
 
 def _address_space(memory_max: int) -> int:

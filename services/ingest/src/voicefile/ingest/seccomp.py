@@ -34,7 +34,6 @@ CALLS: dict[str, tuple[int, int | None]] = {
     "read": (0, 63),
     "write": (1, 64),
     "close": (3, 57),
-    "fstat": (5, 80),
     "poll": (7, None),
     "lseek": (8, 62),
     "munmap": (11, 215),
