@@ -1,14 +1,17 @@
 """A kill before or after any single write leaves a log that mends itself."""
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
 
+from voicefile.audit.app import COLLECTIONS
 from voicefile.audit.segments import segments_from
 from voicefile.audit.store import HEADS, Head, record_of
 from voicefile.audit.tiles import hashes_of, read_tiles
 from voicefile.contracts.deed.v1 import Deed, Event
+from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.translog.merkle import Frontier
 from voicefile.translog.tiles import hash_reader, tiles_read
 
@@ -110,5 +113,51 @@ async def test_a_restart_alone_publishes_what_was_left(
     await keeper_of(docs).append(instance.does_often(tenant, 50))
     restarted = keeper_of(docs)
     await restarted.sequencer.recover()
-    await restarted.publisher.publish_all()
+    while await restarted.publisher.publish_all():
+        pass
     assert (await check(docs, tenant)).published == 50
+
+
+class StoreWithInterruption:
+    """A store in which something else happens right before the n-th operation."""
+
+    def __init__(self, docs: Any, n: int, happening: Any) -> None:
+        self._docs, self._left, self._happening = docs, n, happening
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._docs, name)
+
+        async def interrupted(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left == -1:
+                await self._happening()
+            return await operation(*args, **kwargs)
+
+        return interrupted
+
+    @property
+    def interrupted(self) -> bool:
+        return self._left < 0
+
+
+async def test_a_checkpoint_at_any_moment_of_a_restart_doubles_nothing(
+    tmp_path, tenant, keeper_of, instance, check
+) -> None:
+    events = instance.does_often(tenant, 20)
+    for n in range(40):
+        docs = await SqliteDocStore.open(tmp_path / f"{n}.sqlite", COLLECTIONS)
+        before = keeper_of(docs)
+        await before.append(events[:4])
+        await before.publish(tenant)
+        for at in range(4, 20, 4):
+            await before.append(events[at : at + 4])
+
+        store = StoreWithInterruption(docs, n, partial(before.publish, tenant))
+        await keeper_of(store).append(events)
+        await before.publish(tenant)
+        report = await check(docs, tenant)
+        await docs.close()
+        assert report.published == report.sequenced == 20
+        if not store.interrupted:
+            break
+    assert 5 < n < 39

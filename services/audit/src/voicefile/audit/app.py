@@ -79,22 +79,29 @@ def build(
     async def running() -> AsyncIterator[None]:
         publisher.use(await signing_key(docs, root, deployment=deployment, now_s=now_s))
         await sequencer.recover()
-        async with asyncio.TaskGroup() as tasks:
-            publishing = tasks.create_task(publisher.run())
-            sequencing = tasks.create_task(sequencer.run())
-            watching = tasks.create_task(gaps.run())
-            try:
-                async with relay.running():
-                    yield
-            finally:
-                # Appended first, published then: what was taken in leaves under a checkpoint.
-                watching.cancel()
-                await sequencer.stop()
-                await asyncio.wait({sequencing})
-                publisher.stop()
-                await asyncio.wait({publishing})
+        async with _at_work(sequencer, publisher, gaps), relay.running():
+            yield
 
     async def ready() -> bool:
         return sequencer.alive and await docs.ready()
 
     return Service(name="audit", public=public, internal=internal, running=running, ready=ready)
+
+
+@asynccontextmanager
+async def _at_work(
+    sequencer: Sequencer, publisher: Publisher, gaps: GapWatch
+) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        publishing = tasks.create_task(publisher.run())
+        sequencing = tasks.create_task(sequencer.run())
+        watching = tasks.create_task(gaps.run())
+        try:
+            yield
+        finally:
+            # Appended first, published then: what was taken in leaves under a checkpoint.
+            watching.cancel()
+            await sequencer.stop()
+            await asyncio.wait({sequencing})
+            publisher.stop()
+            await asyncio.wait({publishing})

@@ -7,7 +7,7 @@ segments follow the tiles (*integrated*) and the checkpoint (*published*): `chec
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +16,7 @@ from voicefile.audit.boots import Boots
 from voicefile.audit.errors import AppendStopped, LogMoved, Unreadable
 from voicefile.audit.events import Received, received
 from voicefile.audit.metrics import deeds_appended, events_unreadable
-from voicefile.audit.segments import newest_frontier, segments_from, segments_of
+from voicefile.audit.segments import document_of, newest_frontier, segment_of, segments_from
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.store import (
     HEADS,
@@ -38,6 +38,7 @@ from voicefile.translog.origin import log_of
 log = structlog.get_logger(__name__)
 
 PAGE_DOCUMENTS = 500
+PAGE_SEGMENTS = 64
 PAGE_MARKED = 16
 
 
@@ -168,53 +169,67 @@ class Sequencer:
         """One durable write of those deeds that are not in their logs yet."""
         if self._behind:
             await self.recover()
-        begun_s = self._monotonic()
-        fresh = await self._fresh(deeds)
-        by_tenant: dict[str, list[Received]] = {}
-        for deed in fresh:
-            by_tenant.setdefault(deed.tenant, []).append(deed)
-        documents: list[Document] = []
-        frontiers: dict[str, Frontier] = {}
-        for tenant, theirs in by_tenant.items():
-            segments, frontiers[tenant] = segments_of(
-                tenant,
-                theirs,
-                after=await self._frontier(tenant),
-                deeds_max=self._settings.segment_deeds_max,
-                at_ms=int(self._now_s() * 1000),
-            )
-            documents += segments
-        if not documents:
-            return
+        waiting: dict[str, list[Received]] = {}
+        for deed in await self._fresh(deeds):
+            waiting.setdefault(deed.tenant, []).append(deed)
+        size = self._settings.segment_deeds_max
+        while waiting:
+            # One segment of a log at a time: no store could keep the second without the first.
+            await self._append_one_each({tenant: deeds[:size] for tenant, deeds in waiting.items()})
+            waiting = {tenant: deeds[size:] for tenant, deeds in waiting.items() if deeds[size:]}
+
+    async def _append_one_each(self, deeds: Mapping[str, Sequence[Received]]) -> None:
+        """One durable write: a segment for each of these logs."""
+        begun_s, at_ms = self._monotonic(), int(self._now_s() * 1000)
+        segments = {
+            tenant: segment_of(theirs, after=await self._frontier(tenant), at_ms=at_ms)
+            for tenant, theirs in deeds.items()
+        }
         # From here until the write has succeeded, what is in memory may be behind the store.
         self._behind = True
         try:
-            await self._docs.insert_many(SEGMENTS, documents)
+            await self._docs.insert_many(
+                SEGMENTS, [document_of(tenant, segment) for tenant, segment in segments.items()]
+            )
         except DocumentExists as taken:
             raise LogMoved from taken
-        await self._appended(fresh, frontiers)
+        for tenant, segment in segments.items():
+            self._frontiers[tenant] = segment.frontier
+            await self.boots.note(segment)
+            self._on_appended(tenant)
+            deeds_appended().inc(len(segment.entries))
         self._behind = False
         self.durable_at_s = begun_s
 
     async def recover(self) -> None:
-        """Reads from the store what is sequenced: heads, and segments beyond them."""
+        """Reads from the store what is sequenced: heads, then boots, then segments beyond.
+
+        In this order, because they are stored in the opposite one: whatever boots may lack is
+        in segments beyond the heads that were read before.
+        """
         self._frontiers.clear()
+        published = [head async for head in self._heads()]
         await self.boots.load(seen_since_s=int(self._now_s()) - self._settings.boots_kept_s)
+        for tenant, size in published:
+            await self._recover_log(tenant, size)
+        self._behind = False
+
+    async def _heads(self) -> AsyncIterator[tuple[str, int]]:
         after = ""
         while page := await self._docs.scan(HEADS, after=after, limit=PAGE_DOCUMENTS):
             for document in page:
-                await self._recover_log(document.tenant, record_of(document, Head).size)
+                yield document.tenant, record_of(document, Head).size
             after = page[-1].id
-        self._behind = False
 
     async def _recover_log(self, tenant: str, published: int) -> None:
-        frontier = self._frontiers[tenant] = await newest_frontier(self._docs, tenant)
+        frontier = await newest_frontier(self._docs, tenant)
         at = published
-        # Boots are stored before the head, so what they may lack is in segments beyond it.
         while at < frontier.size:
-            for segment in await segments_from(self._docs, tenant, at, limit=PAGE_DOCUMENTS):
+            segments = await segments_from(self._docs, tenant, at, limit=PAGE_SEGMENTS)
+            for segment in segments:
                 await self.boots.note(segment)
-                at = segment.stop
+            at = segments[-1].stop
+        self._frontiers[tenant] = frontier
         if published < frontier.size:
             self._on_appended(tenant)
 
@@ -274,15 +289,6 @@ class Sequencer:
             raise LogMoved from taken
         frontier = self._frontiers[tenant] = Frontier()
         return frontier
-
-    async def _appended(self, deeds: Sequence[Received], frontiers: dict[str, Frontier]) -> None:
-        self._frontiers |= frontiers
-        for deed in deeds:
-            if deed.n:
-                (await self.boots.of(deed.boot)).add(deed.n)
-        deeds_appended().inc(len(deeds))
-        for tenant in frontiers:
-            self._on_appended(tenant)
 
     async def _put_aside(self, event: Event) -> None:
         record = UnreadableRecord(event.topic, event.payload, int(self._now_s() * 1000))

@@ -45,7 +45,6 @@ class _Step:
     head: Document
     """As it was before."""
     segments: list[Segment]
-    frontier: Frontier
 
 
 class Publisher:
@@ -92,24 +91,26 @@ class Publisher:
         while not self._stopping:
             await self._news.wait()
             self._news.clear()
-            await self.publish_all()
-            if not self._stopping:
+            if not await self.publish_all() and not self._stopping:
                 await asyncio.sleep(self._settings.checkpoint_every_s)
-        await self.publish_all()
+        while await self.publish_all():
+            pass
 
-    async def publish_all(self) -> None:
-        """Publishes all news; a log that fails keeps its news for the next round."""
+    async def publish_all(self) -> bool:
+        """One step of every log with news; whether some log has more than a step could take.
+
+        A log that fails keeps its news for the next time.
+        """
         waiting, self._with_news = sorted(self._with_news), set()
         failed: set[str] = set()
-        while waiting:
-            now, later = waiting[:LOGS_AT_ONCE], waiting[LOGS_AT_ONCE:]
-            moved = await self._round(now, failed)
-            waiting = later + moved
-        if failed:
-            for tenant in failed:
-                self.appended(tenant)
-        else:
+        unfinished: set[str] = set()
+        for at in range(0, len(waiting), LOGS_AT_ONCE):
+            unfinished.update(await self._round(waiting[at : at + LOGS_AT_ONCE], failed))
+        for tenant in failed | unfinished:
+            self.appended(tenant)
+        if not failed and not unfinished:
             publish_lag_seconds().set(0)
+        return bool(unfinished)
 
     async def publish(self, tenant: str) -> bool:
         """Takes one step: some segments integrated, one checkpoint signed; whether it did."""
@@ -121,7 +122,7 @@ class Publisher:
         return True
 
     async def _round(self, tenants: Sequence[str], failed: set[str]) -> list[str]:
-        """One step of several logs side by side, so that they share commits; which have moved."""
+        """One step of several logs side by side, so that they share commits; which have more."""
         async with asyncio.TaskGroup() as group:
             steps = [
                 group.create_task(self._surviving(tenant, failed, self._integrate(tenant)))
@@ -129,6 +130,9 @@ class Publisher:
             ]
         integrated = [step for task in steps if (step := task.result()) is not None]
         segments = [segment for step in integrated for segment in step.segments]
+        if segments:
+            oldest_ms = min(segment.sequenced_at_ms for segment in segments)
+            publish_lag_seconds().set(self._now_s() - oldest_ms / 1000)
         try:
             await publish_numbers(self._docs, segments, now_s=self._now_s())
         except Exception as error:  # noqa: BLE001 - as in `_surviving`
@@ -136,11 +140,10 @@ class Publisher:
             failed.update(step.tenant for step in integrated)
             return []
         async with asyncio.TaskGroup() as group:
-            signed = [
+            for step in integrated:
                 group.create_task(self._surviving(step.tenant, failed, self._sign(step)))
-                for step in integrated
-            ]
-        return [tenant for task in signed if (tenant := task.result()) is not None]
+        full = self._settings.publish_segments_max
+        return [s.tenant for s in integrated if len(s.segments) == full and s.tenant not in failed]
 
     async def _surviving(
         self, tenant: str, failed: set[str], work: Coroutine[object, object, T]
@@ -164,7 +167,6 @@ class Publisher:
         )
         if not segments:
             return None
-        publish_lag_seconds().set(self._now_s() - segments[0].sequenced_at_ms / 1000)
         _check_gapless(head.size, segments)
         leaves = [
             segment.leaf(at) for segment in segments for at in range(segment.stop - segment.first)
@@ -173,8 +175,7 @@ class Publisher:
         changed = grown(head.size, leaves, edge)
         self._check_roots(head, segments[-1], before=hashes_of(edge), after=hashes_of(changed))
         await store_tiles(self._docs, tenant, changed)
-        frontier = Frontier(segments[-1].stop, tuple(segments[-1].peaks))
-        return _Step(tenant, stored, segments, frontier)
+        return _Step(tenant, stored, segments)
 
     def _check_roots(
         self, head: Head, last: Segment, *, before: dict[TileId, bytes], after: dict[TileId, bytes]
@@ -184,14 +185,14 @@ class Publisher:
         new = Frontier.read(last.stop, hash_reader(before | after))
         if old.root() != head.root:
             raise LogDamaged("the tiles lead to another root than the one signed")
-        if new != Frontier(last.stop, tuple(last.peaks)):
+        if new != last.frontier:
             raise LogDamaged("the tiles lead to another root than the segments")
 
-    async def _sign(self, step: "_Step") -> str:
+    async def _sign(self, step: "_Step") -> None:
         assert self._key is not None, "audit is not running"
-        checkpoint = Checkpoint(
-            origin_of(self._deployment, step.tenant), step.frontier.size, step.frontier.root()
-        )
+        frontier = step.segments[-1].frontier
+        origin = origin_of(self._deployment, step.tenant)
+        checkpoint = Checkpoint(origin, frontier.size, frontier.root())
         head = Head(
             size=checkpoint.size,
             root=checkpoint.root,
@@ -202,7 +203,6 @@ class Publisher:
         before = step.head
         document = Document(before.id, step.tenant, body_of(head), before.version)
         await self._docs.replace(HEADS, document)
-        return step.tenant
 
 
 def _report(error: Exception, *, tenant: str = "") -> None:

@@ -21,26 +21,14 @@ from voicefile.translog.merkle import Frontier, leaf_hash
 Random = Callable[[int], bytes]
 
 
-def segments_of(
-    tenant: str,
+def segment_of(
     deeds: Sequence[Received],
     *,
     after: Frontier,
-    deeds_max: int,
     at_ms: int,
     random: Random = secrets.token_bytes,
-) -> tuple[list[Document], Frontier]:
-    """The documents that append these deeds to the log, and its frontier afterwards."""
-    documents: list[Document] = []
-    for start in range(0, len(deeds), deeds_max):
-        segment = _segment(deeds[start : start + deeds_max], after, at_ms, random)
-        after = Frontier(segment.stop, tuple(segment.peaks))
-        name = segment_id(tenant, segment.first)
-        documents.append(Document(name, tenant, body_of(segment)))
-    return documents, after
-
-
-def _segment(deeds: Sequence[Received], after: Frontier, at_ms: int, random: Random) -> Segment:
+) -> Segment:
+    """The segment that appends these deeds to the log."""
     salts = random(SALT_BYTES * len(deeds))
     leaves = [
         commitment(salts[at * SALT_BYTES : (at + 1) * SALT_BYTES], deed.entry)
@@ -66,13 +54,17 @@ def _segment(deeds: Sequence[Received], after: Frontier, at_ms: int, random: Ran
     )
 
 
+def document_of(tenant: str, segment: Segment) -> Document:
+    """The segment as it is stored."""
+    return Document(segment_id(tenant, segment.first), tenant, body_of(segment))
+
+
 async def newest_frontier(docs: DocStore, tenant: str) -> Frontier:
     """How far the log has been sequenced."""
     document = await docs.newest(SEGMENTS, "stop", tenant=tenant)
     if document is None:
         return Frontier()
-    segment = record_of(document, Segment)
-    return Frontier(segment.stop, tuple(segment.peaks))
+    return record_of(document, Segment).frontier
 
 
 async def segments_from(docs: DocStore, tenant: str, index: int, *, limit: int) -> list[Segment]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from voicefile.deeds.series import DEEDS
 from voicefile.docstore.port import Collection, Document, Index, Value
+from voicefile.translog.merkle import Frontier
 from voicefile.translog.origin import log_of
 from voicefile.translog.tiles import TileId
 
@@ -47,6 +48,10 @@ class Segment(Struct, frozen=True):
     """What a deed delivered again is found by: `mark_of`."""
     vouched: list[Vouched]
     sequenced_at_ms: int
+
+    @property
+    def frontier(self) -> Frontier:
+        return Frontier(self.stop, tuple(self.peaks))
 
     def leaf(self, at: int) -> bytes:
         return self.leaves[at * COMMITMENT_BYTES : (at + 1) * COMMITMENT_BYTES]
