@@ -53,9 +53,9 @@ async def demo(settings: DeploymentSettings) -> int:
                     known["recording"] = await _first_recording(client, known)
                 _write(place, known)
             _tell(place, url, known)
-            await ended()
+            code = await ended()
     _say("stopped; everything is kept")
-    return 0
+    return code
 
 
 def _own_log(place: Place) -> TextIO:

@@ -5,10 +5,11 @@ in-memory bus over the durable outbox, keys in files, calls through an in-proces
 process then holds all keys, which is why `serve` says so.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 from starlette.responses import RedirectResponse
@@ -19,13 +20,14 @@ from voicefile.audit.settings import AuditSettings
 from voicefile.auth import app as auth
 from voicefile.auth.settings import AuthSettings
 from voicefile.blobstore.filesystem import FilesystemBlobStore
+from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import MountRouter, in_process_client
 from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.place import Place
 from voicefile.cli.stores import StorePlan, open_store
 from voicefile.crypto.rootkey_file import FileRootKey
-from voicefile.docstore.sqlite import SqliteDocStore
+from voicefile.docstore.port import DocStore
 from voicefile.eventbus.memory import MemoryEventBus
 from voicefile.eventbus.port import EventBus
 from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
@@ -43,6 +45,28 @@ STORES: Final = {
     "playback": StorePlan(playback.COLLECTIONS, playback.STEPS),
 }
 """Each service's own store; the portal keeps nothing."""
+
+T = TypeVar("T")
+Around = Callable[[str, T], T]
+"""Puts something around the named service's adapter."""
+
+
+def _bare(_service: str, adapter: T) -> T:
+    return adapter
+
+
+@dataclass(frozen=True)
+class Fittings:
+    """What stands around each service's adapters: nothing, but in fault tests."""
+
+    documents: Around[DocStore] = _bare
+    blobs: Around[BlobStore] = _bare
+    bus: Around[EventBus] = _bare
+    calls: Around[httpx.AsyncBaseTransport] = _bare
+    now_s: Callable[[], float] = time.time
+
+
+BARE: Final = Fittings()
 
 
 @dataclass(frozen=True)
@@ -77,11 +101,15 @@ class _Front:
 
 @asynccontextmanager
 async def embedded(
-    settings: DeploymentSettings, place: Place, *, on_failure: Callable[[Exception], None]
+    settings: DeploymentSettings,
+    place: Place,
+    *,
+    on_failure: Callable[[Exception], None],
+    fittings: Fittings = BARE,
 ) -> AsyncIterator[Vault]:
     """Builds and runs all services over the folder. `on_failure` ends the process."""
     async with AsyncExitStack() as running:
-        workshop = _Workshop(settings, place, running, on_failure)
+        workshop = _Workshop(settings, place, running, on_failure, fittings)
         bus = MemoryEventBus()
         services = workshop.services
         services["/auth"] = await workshop.auth(bus)
@@ -105,12 +133,14 @@ class _Workshop:
         place: Place,
         running: AsyncExitStack,
         on_failure: Callable[[Exception], None],
+        fittings: Fittings,
     ) -> None:
         self._deployment = settings.deployment
         self._place = place
         self._running = running
         self._on_failure = on_failure
-        self._blobs = FilesystemBlobStore(place.blobs)
+        self._fittings = fittings
+        self._blobs = FilesystemBlobStore(place.blobs, now_s=fittings.now_s)
         self.services: dict[str, Service] = {}
 
     async def auth(self, bus: EventBus) -> Service:
@@ -118,10 +148,11 @@ class _Workshop:
             AuthSettings(),
             deployment=self._deployment,
             docs=await self._store("auth"),
-            bus=bus,
+            bus=self._fittings.bus("auth", bus),
             root=FileRootKey(self._place.root("auth")),
             client=self._client("auth"),
             on_failure=self._on_failure,
+            now_s=self._fittings.now_s,
         )
 
     async def audit(self, bus: EventBus) -> Service:
@@ -129,50 +160,57 @@ class _Workshop:
             AuditSettings(),
             deployment=self._deployment,
             docs=await self._store("audit"),
-            bus=bus,
+            bus=self._fittings.bus("audit", bus),
             root=FileRootKey(self._place.root("audit")),
             tokens=self._tokens("audit"),
             on_failure=self._on_failure,
+            now_s=self._fittings.now_s,
         )
 
     async def ingest(self, bus: EventBus) -> Service:
         return ingest.build(
             IngestSettings(),
             deployment=self._deployment,
-            blobs=self._blobs,
+            blobs=self._fittings.blobs("ingest", self._blobs),
             docs=await self._store("ingest"),
-            bus=bus,
+            bus=self._fittings.bus("ingest", bus),
             client=self._client("ingest"),
             tokens=self._tokens("ingest"),
             on_failure=self._on_failure,
+            now_s=self._fittings.now_s,
         )
 
     async def playback(self, bus: EventBus) -> Service:
         return playback.build(
             PlaybackSettings(),
             deployment=self._deployment,
-            blobs=self._blobs,
+            blobs=self._fittings.blobs("playback", self._blobs),
             docs=await self._store("playback"),
-            bus=bus,
+            bus=self._fittings.bus("playback", bus),
             client=self._client("playback"),
             tokens=self._tokens("playback"),
             on_failure=self._on_failure,
+            now_s=self._fittings.now_s,
         )
 
     def portal(self) -> Service:
         return portal.build(PortalSettings(), client=self._client("portal"))
 
-    async def _store(self, service: str) -> SqliteDocStore:
-        store, _ = await open_store(self._place.documents(service), STORES[service])
+    async def _store(self, service: str) -> DocStore:
+        store, _ = await open_store(
+            self._place.documents(service), STORES[service], on_broken=self._on_failure
+        )
         self._running.push_async_callback(store.close)
-        return store
+        return self._fittings.documents(service, store)
 
     def _client(self, peer: str) -> httpx.AsyncClient:
         # Reads `services` at each request: services that call each other are built in turn.
-        client = in_process_client(self.services, peer=peer)
+        client = in_process_client(
+            self.services, peer=peer, around=lambda wire: self._fittings.calls(peer, wire)
+        )
         self._running.push_async_callback(client.aclose)
         return client
 
     def _tokens(self, peer: str) -> TokenVerifier:
         keys = RemoteKeySet(self._client(peer))
-        return TokenVerifier(keys, issuer=self._deployment)
+        return TokenVerifier(keys, issuer=self._deployment, now=self._fittings.now_s)

@@ -1,6 +1,6 @@
 """Opens a service's store and brings it to this version before anything reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from voicefile.docstore.migrations import MIGRATIONS, Step, migrate
 from voicefile.docstore.port import Collection
 from voicefile.docstore.sqlite import SqliteDocStore
+from voicefile.docstore.sqlite_writer import tell_nobody
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,11 @@ class StorePlan:
     steps: Sequence[Step]
 
 
-async def open_store(path: Path, plan: StorePlan) -> tuple[SqliteDocStore, list[Step]]:
+async def open_store(
+    path: Path, plan: StorePlan, *, on_broken: Callable[[Exception], None] = tell_nobody
+) -> tuple[SqliteDocStore, list[Step]]:
     """The store, and the steps it took now. Raises StoreIsNewer if the code is the older one."""
-    store = await SqliteDocStore.open(path, (*plan.collections, MIGRATIONS))
+    store = await SqliteDocStore.open(path, (*plan.collections, MIGRATIONS), on_broken=on_broken)
     try:
         ran = await migrate(store, plan.steps, code_version=version("voicefile-cli"))
     except BaseException:

@@ -264,14 +264,16 @@ def in_process_client(
     peer: str | None = None,
     client: tuple[str, int] = ("127.0.0.1", 0),
     timeout_s: float = 30.0,
+    around: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] = lambda wire: wire,
 ) -> httpx.AsyncClient:
     """One client that reaches every app by its prefix (`/auth/…`), as the service `peer`.
 
     Of a `Service` it reaches both doors; of an app, that app. `apps` may be filled later.
+    `around` may put something around the wire.
     """
     router = MountRouter(_Inside(apps))
     return httpx.AsyncClient(
-        transport=InProcessTransport(router, peer=peer, client=client),
+        transport=around(InProcessTransport(router, peer=peer, client=client)),
         base_url=BASE_URL,
         timeout=timeout_s,
         # Neither a proxy nor a .netrc of the environment has a say in here.

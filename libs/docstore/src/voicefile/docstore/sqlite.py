@@ -17,7 +17,7 @@ from voicefile.docstore.sqlite_schema import (
     prepare_schema,
 )
 from voicefile.docstore.sqlite_table import LEFTOVERS, Table
-from voicefile.docstore.sqlite_writer import Writer
+from voicefile.docstore.sqlite_writer import Writer, tell_nobody
 
 T = TypeVar("T")
 
@@ -46,9 +46,17 @@ class SqliteDocStore:
 
     @classmethod
     async def open(
-        cls, path: Path, collections: Sequence[Collection], *, readers: int = READERS
+        cls,
+        path: Path,
+        collections: Sequence[Collection],
+        *,
+        readers: int = READERS,
+        on_broken: Callable[[Exception], None] = tell_nobody,
     ) -> "SqliteDocStore":
-        """Opens or creates the file and fills indexes declared since it was last open."""
+        """Opens or creates the file and fills indexes declared since it was last open.
+
+        `on_broken` is called once if the disk refuses a write; it has to end the instance.
+        """
         leftovers = Table(LEFTOVERS)
         tables = {LEFTOVERS.name: leftovers}
         for collection in collections:
@@ -59,7 +67,12 @@ class SqliteDocStore:
             await asyncio.to_thread(create_file, path)
         except OSError as error:
             raise StoreBroken("the file cannot be made") from error
-        writer = Writer(partial(connect_writer, path), queue_max=QUEUE_MAX, batch_max=BATCH_MAX)
+        writer = Writer(
+            partial(connect_writer, path),
+            queue_max=QUEUE_MAX,
+            batch_max=BATCH_MAX,
+            on_broken=on_broken,
+        )
         try:
             await writer.run(lambda db: prepare_schema(db, tables.values()))
         except BaseException:

@@ -28,17 +28,28 @@ class _Outcome:
     error: Exception | None = None
 
 
+def tell_nobody(_error: Exception) -> None:
+    """For whoever hears of it by the next write."""
+
+
 class Writer:
     """Runs each piece of work in the order given; answers after the commit that holds it.
 
     To be used from the event loop that made it. After one failed commit nothing is written any
     more: the kernel marks pages clean whose sync has failed, so a second try would lie.
+    `on_broken` is then called once, in the event loop: also where nobody waits for a write.
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], *, queue_max: int, batch_max: int
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        queue_max: int,
+        batch_max: int,
+        on_broken: Callable[[Exception], None] = tell_nobody,
     ) -> None:
         self._connect = connect
+        self._on_broken = on_broken
         self._batch_max = batch_max
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -122,7 +133,9 @@ class Writer:
             threading.Event().wait()
 
     def _break(self, error: Exception) -> None:
-        self.broken = self.broken or error
+        if self.broken is None:
+            self.broken = error
+            self._call(lambda: self._on_broken(error))
 
     def _say_ended(self) -> None:
         if not self._ended.done():
