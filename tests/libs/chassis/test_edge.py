@@ -116,6 +116,19 @@ async def test_one_line_per_request_by_its_template(asking: httpx.AsyncClient):
     }
 
 
+async def test_of_a_probe_only_failures_are_logged():
+    asking = client(
+        add_routes(new_app("edge", probes=frozenset({"/v1/own-headers", "/v1/breaks"})))
+    )
+    with structlog.testing.capture_logs() as logs:
+        await asking.get("/v1/own-headers")
+        await asking.get("/v1/things/1")
+        with pytest.raises(httpx.RemoteProtocolError):
+            await asking.get("/v1/breaks")
+    routes = [line["route"] for line in logs if line["event"] == "request"]
+    assert routes == ["/v1/things/{thing}", "/v1/breaks"]
+
+
 async def test_an_unknown_path_is_logged_as_none(asking: httpx.AsyncClient):
     with structlog.testing.capture_logs() as logs:
         await asking.request(f"X{CANARY}", f"/{CANARY}")

@@ -23,6 +23,7 @@ CHECK_S_MAX: Final = 2.0
 CHECK_EVERY_S: Final = 1.0
 """A check may be a durable write: however often probes come, it runs this often at most."""
 OK: Final = "ok"
+PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 Check = Callable[[], Awaitable[bool]]
 
@@ -76,7 +77,7 @@ def health_app(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
     """The app of the health port. `parts`: by service, its `ready`."""
-    app = new_app("health", openapi_path=None)
+    app = new_app("health", openapi_path=None, probes=PROBES)
     readiness = Readiness(parts, monotonic=monotonic)
     anybody = [Depends(open_to_all("the port is internal, the answers are codes and counts"))]
 

@@ -78,12 +78,14 @@ def new_app(
     body: BodyLimit = BodyLimit(),
     bodies: Mapping[str, BodyLimit] | None = None,
     openapi_path: str | None = OPENAPI_PATH,
+    probes: frozenset[str] = frozenset(),
     tracer: Tracer | None = None,
 ) -> FastAPI:
     """An app with everything that every app of ours has.
 
     `problems`: the service's table from exceptions to answers. `tokens`: what the guards verify
-    with. `body`: what a request body may be; `bodies`: other limits by exact route path.
+    with. `body`: what a request body may be; `bodies`: other limits by exact route path. `probes`:
+    routes that machines ask all the time, of which only failures are logged.
     """
     app = FastAPI(
         title=title,
@@ -97,7 +99,7 @@ def new_app(
     install(app, problems or {})
     # The one added last stands outermost.
     app.add_middleware(LimitBody, limits=BodyLimits(usual=body, of_path=bodies or {}))
-    app.add_middleware(Edge, name=title, tracer=tracer)
+    app.add_middleware(Edge, name=title, probes=probes, tracer=tracer)
     if tokens is not None:
         app.state.tokens = tokens
     if openapi_path is not None:

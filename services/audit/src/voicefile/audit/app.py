@@ -30,6 +30,8 @@ __all__ = ["COLLECTIONS", "GROUP", "STEPS", "build"]
 
 GROUP: Final = "audit"
 """The bus group that hears deeds."""
+PROBES: Final = frozenset({"/internal/v1/appendable"})
+"""Auth asks it four times a second."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations audit's store has gone through; none yet."""
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {errors.NotFound: NOT_FOUND}
@@ -71,7 +73,7 @@ def build(
     public.state.publisher = publisher
     public.state.readings = Readings(docs, series)
     public.include_router(routes.public)
-    internal = new_app("voiceFileServer audit, internal", openapi_path=None)
+    internal = new_app("voiceFileServer audit, internal", openapi_path=None, probes=PROBES)
     internal.state.appendable = Appendable(docs, sequencer, settings=settings, monotonic=monotonic)
     internal.include_router(routes.internal)
 
