@@ -6,7 +6,6 @@ With a path its state outlives the process, as auth's own does when ingest is ki
 import asyncio
 import base64
 import json
-import os
 import secrets
 from pathlib import Path
 
@@ -94,11 +93,9 @@ class FakeAuth:
         return DataKey(base64.b64decode(self.issued[recording]["key"]))
 
     def owned(self):
-        return {
-            blob["name"] for each in self.issued.values() for blob in each["blobs"].values()
-        }
+        return {blob["name"] for each in self.issued.values() for blob in each["blobs"].values()}
 
-    async def issue(self, request: Request) -> Response:
+    async def issue(self, request: Request) -> Response:  # noqa: PLR0911 each is a case of its own
         assert peer_name(request) == "ingest"
         body = await request.json()
         self.asked.append("issue")
@@ -171,7 +168,7 @@ class FakeAuth:
         if self.path is not None:
             aside = self.path.with_suffix(".new")
             aside.write_text(json.dumps(self.issued))
-            os.replace(aside, self.path)
+            aside.replace(self.path)
 
     def _of(self, recording, tenant, partner):
         found = self.issued.get(recording)

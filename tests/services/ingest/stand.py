@@ -201,9 +201,7 @@ async def standing(
             now_s=clock,
         )
         async with in_process_client({"/ingest": service.public}, timeout_s=60) as inside:
-            yield Stand(
-                told, clock, blobs, store, auth, decoders, service, inside, failures
-            )
+            yield Stand(told, clock, blobs, store, auth, decoders, service, inside, failures)
     await store.close()
 
 

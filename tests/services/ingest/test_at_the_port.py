@@ -41,9 +41,7 @@ async def at_a_port(tmp_path, **settings):
     ):
         await stand.learn()
         context = server_context(certificates.server)
-        tasks.create_task(
-            serve(stand.service.public, sockets=sockets, context=context, stop=stop)
-        )
+        tasks.create_task(serve(stand.service.public, sockets=sockets, context=context, stop=stop))
         stand.port = sockets[0].getsockname()[1]
         stand.authority = certificates.authority
         try:
@@ -103,7 +101,7 @@ def large(metadata, *, mib=100, chunked=False, **options):
         (large(METADATA), {"upload_bytes_max": MIB}, 413, "upload-too-large"),
         (large(METADATA, chunked=True), {"upload_bytes_max": MIB}, 413, "upload-too-large"),
         (large(METADATA, token="nobody"), {}, 401, "not-identified"),
-        (large(METADATA, key="guessable"), {}, 400, "idempotency-key-unfit"),
+        (large(METADATA, key="guessable"), {}, 400, "idempotency-key-invalid"),
     ],
 )
 async def test_who_sends_a_hundred_mebibytes_gets_the_answer(
@@ -215,3 +213,10 @@ async def test_a_caller_who_hangs_up_leaves_nothing(tmp_path):
         await until(lambda: not in_hand)
         assert await stand.names() == set()
         assert (await stand.upload(key=key)).status_code == 201
+
+
+async def test_a_sender_who_falls_silent_is_told_so(tmp_path):
+    async with at_a_port(tmp_path, upload_idle_s=0.05, refused_discard_s=0.1) as stand:
+        start = metadata_part(METADATA) + part("audio", b"", None)[:-2]
+        told = await send_all_then_read(stand, [head(length=10**6), start])
+        assert (told[0], told[2]["type"]) == (408, "urn:voicefile:problem:upload-stalled")

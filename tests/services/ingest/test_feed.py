@@ -8,11 +8,12 @@ from tests.services.ingest.stand import PARTNER, SIBLING, STRANGER, TENANT, stan
 from voicefile.blobstore.memory import MemoryBlobStore
 from voicefile.contracts.auth.v1 import AuthEvent
 from voicefile.contracts.deed.v1 import Action
+from voicefile.crypto.secret import SecretText
 from voicefile.eventbus.port import Event
 from voicefile.identity.ids import new_id
+from voicefile.ingest.changes import AuthFacts
 from voicefile.ingest.events import AUTH_TOPIC
 from voicefile.ingest.reservations import reservation_id
-from voicefile.crypto.secret import SecretText
 
 
 def issued(recording, *, by=PARTNER, event=None, state=1):
@@ -33,15 +34,11 @@ def changed(recording, *, state, letter=0, by=PARTNER):
 
 
 async def hear(stand, *messages):
-    heard = [
-        Event(m.event_id, AUTH_TOPIC, new_id(), m.SerializeToString()) for m in messages
-    ]
+    heard = [Event(m.event_id, AUTH_TOPIC, new_id(), m.SerializeToString()) for m in messages]
     await facts_of(stand).hear(heard)
 
 
 def facts_of(stand):
-    from voicefile.ingest.changes import AuthFacts
-
     return AuthFacts(
         tenants=stand.desk.tenants,
         feed=stand.service.public.state.feed,
@@ -106,9 +103,7 @@ async def test_a_cursor_beyond_the_end_waits_there(stand):
 
 async def test_feeds_are_apart(stand):
     ours, theirs, foreign = new_id(), new_id(), new_id()
-    await hear(
-        stand, issued(ours), issued(theirs, by=SIBLING), issued(foreign, by=STRANGER)
-    )
+    await hear(stand, issued(ours), issued(theirs, by=SIBLING), issued(foreign, by=STRANGER))
     for token, recording in (("partner", ours), ("sibling", theirs), ("stranger", foreign)):
         (change,) = (await page(stand, token=token))["changes"]
         assert (change["sequence"], change["recording_id"]) == (1, recording)

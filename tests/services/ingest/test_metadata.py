@@ -1,5 +1,6 @@
 """Metadata says what it may say, in the words it may use, and nothing is guessed."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -48,7 +49,7 @@ def test_everything_that_may_be_said_may_be_said():
         contract_parts=["tariff", "device"],
         language="de-AT",
         sensitive=True,
-        question={"kind": "partner-digits", "answer": "4711", "prompt": "Ihre Kundennummer?"},
+        question={"kind": "digits", "answer": "4711", "prompt": "Ihre Kundennummer?"},
         retention_class="contract",
         scope={"department": "sales", "project": "spring"},
         agent="A-17",
@@ -78,8 +79,6 @@ def test_a_time_without_an_offset_is_no_time(moment):
 
 @pytest.mark.parametrize("ahead_s", [0, 299])
 def test_a_clock_may_run_a_little_ahead(ahead_s):
-    import datetime as dt
-
     parsed(recorded_at=dt.datetime.fromtimestamp(NOW_S + ahead_s, dt.UTC).isoformat())
 
 
@@ -125,7 +124,7 @@ def test_what_does_not_fit_is_refused(changes):
 
 
 def test_an_unknown_field_is_refused_and_not_repeated():
-    found = faults(**{"pin": "1234"}, customer={"name": "Erika", "iban": "DE00"})
+    found = faults(pin="1234", customer={"name": "Erika", "iban": "DE00"})
     assert found == {
         ("unknown-field", "extra_forbidden"),
         ("customer.unknown-field", "extra_forbidden"),

@@ -69,7 +69,7 @@ async def test_auth_gets_the_metadata_as_it_was_validated(stand):
     said = (
         await stand.upload(
             sensitive=True,
-            question={"kind": "iban-last-4", "answer": "0815"},
+            question={"kind": "iban_last4", "answer": "0815"},
             scope={"department": "sales"},
             retention_class="contract",
             contract_parts=["tariff", "device"],
@@ -77,8 +77,8 @@ async def test_auth_gets_the_metadata_as_it_was_validated(stand):
     ).json()
     told = stand.auth.issued[said["recording_id"]]["metadata"]
     assert told["scope"] == {"department": "sales"}
-    assert told["question"] == {"kind": "iban-last-4", "answer": "0815"}
-    assert said["question_kind"] == "iban-last-4"
+    assert told["question"] == {"kind": "iban_last4", "answer": "0815"}
+    assert said["question_kind"] == "iban_last4"
 
 
 async def test_a_joins_answer_has_no_pin(stand):

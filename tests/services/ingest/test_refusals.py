@@ -88,7 +88,7 @@ async def test_a_wrong_content_type_is_told(stand, header, status, expected):
 
 async def test_a_missing_key_is_told(stand):
     answer = await stand.post(body_of(SAID, SOUND), **{"Idempotency-Key": None})
-    assert (answer.status_code, slug(answer)) == (400, "idempotency-key-unfit")
+    assert (answer.status_code, slug(answer)) == (400, "idempotency-key-invalid")
 
 
 async def test_two_keys_are_none(stand):
@@ -101,7 +101,7 @@ async def test_two_keys_are_none(stand):
     answer = await stand.client.post(
         "/ingest/v1/recordings", content=body_of(SAID, SOUND), headers=headers
     )
-    assert slug(answer) == "idempotency-key-unfit"
+    assert slug(answer) == "idempotency-key-invalid"
 
 
 async def test_too_much_audio_is_refused_while_it_comes(tmp_path):
@@ -118,9 +118,7 @@ async def test_too_much_audio_is_refused_while_it_comes(tmp_path):
 
 
 async def test_too_much_is_refused_by_its_announcement(tmp_path):
-    async with standing(
-        tmp_path / "i.db", blobs=MemoryBlobStore(), upload_bytes_max=1000
-    ) as stand:
+    async with standing(tmp_path / "i.db", blobs=MemoryBlobStore(), upload_bytes_max=1000) as stand:
         await stand.learn()
         answer = await stand.post(body_of(SAID, part("audio", bytes(10**6), None)))
         assert (answer.status_code, slug(answer)) == (413, "upload-too-large")

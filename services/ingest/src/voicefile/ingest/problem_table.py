@@ -25,7 +25,7 @@ def _later(slug: str, title: str, settings: IngestSettings) -> Problem:
 
 _REQUEST: Mapping[type[Exception], Problem] = {
     errors.IdempotencyKeyUnfit: Problem(
-        "idempotency-key-unfit",
+        "idempotency-key-invalid",
         400,
         "Send an Idempotency-Key: a random UUID, or 22 or more random base64url characters",
     ),

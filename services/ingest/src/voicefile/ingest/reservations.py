@@ -101,13 +101,15 @@ class Reservations:
         """Waits for its turn. `issued` asks auth. Raises UploadInProgress after a while."""
         reservation = reservation_id(by.id, key)
         deadline_s = self._monotonic_s() + self._settings.duplicate_wait_s
+        pause_s = self._settings.duplicate_poll_s
         while True:
             claim = await self._try(reservation, by=by, issued=issued)
             if claim is not None:
                 return claim
             if self._monotonic_s() >= deadline_s:
                 raise UploadInProgress
-            await self._wait(reservation)
+            await self._wait(reservation, pause_s)
+            pause_s = min(pause_s * 2, self._settings.duplicate_poll_s_max)
 
     async def _try(
         self,
@@ -205,9 +207,8 @@ class Reservations:
         return taken
 
     async def _still(self, held: Reservation) -> Reservation | None:
-        """It as it stands now, if it is still this attempt's: a renewal may have been cut off
-        between its write and our hearing of it. None: taken over, marked or gone.
-        """
+        """It as it stands now; None if it was taken over, marked or freed meanwhile."""
+        # Not just as we hold it: a renewal may have been cut off after its write.
         found = await self.find(held.id, tenant=held.tenant)
         ours = found is not None and found.attempt == held.attempt and not found.marked
         return found if ours else None
@@ -216,11 +217,11 @@ class Reservations:
         stored = await self._of(changed.tenant).replace(changed.document)
         return replace(changed, version=stored.version)
 
-    async def _wait(self, reservation: str) -> None:
+    async def _wait(self, reservation: str, pause_s: float) -> None:
         here = self._in_hand.get(reservation)
         if here is None:
             # Another instance works on it; its store is all we share.
-            await asyncio.sleep(self._settings.duplicate_poll_s)
+            await asyncio.sleep(pause_s)
             return
         # Not longer than a lease: who holds it here may be stuck, and then its lease lapses.
         try:

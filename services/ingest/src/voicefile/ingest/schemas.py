@@ -135,10 +135,10 @@ class Customer(Part):
 class Question(Part):
     """One more thing to know before something sensitive is heard."""
 
-    kind: Literal["iban-last-4", "birth-date", "postcode", "partner-digits"]
+    kind: Literal["iban_last4", "birth_date", "postcode", "digits"]
     answer: Annotated[str, StringConstraints(pattern=r"^[0-9]{3,16}\z")]
     prompt: Text200 | None = None
-    """What a page or letter asks; for partner-digits, nobody else could know it."""
+    """What a page or letter asks; for digits, nobody else could know it."""
 
 
 class Scope(Part):
@@ -255,9 +255,12 @@ class RecordingStatus(BaseModel):
     state: str
     findings: tuple[str, ...] = ()
     delete_on: str | None = None
+    policy_version: int | None = None
+    assurance: str | None = None
     letter: str | None = None
-    receipt: str | None = Field(default=None, repr=False)
     credential_id: str | None = None
+    credential_state: str | None = None
+    receipt: str | None = Field(default=None, repr=False)
 
 
 class Change(BaseModel):

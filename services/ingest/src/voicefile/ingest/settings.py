@@ -42,7 +42,9 @@ class IngestSettings(BaseSettings):
     duplicate_wait_s: float = 60.0
     """How long a retry waits for the upload it repeats before it is told to come later."""
     duplicate_poll_s: float = 0.25
-    """How often a retry looks for an upload that another instance has in hand."""
+    """How soon a retry looks again for an upload that another instance has in hand."""
+    duplicate_poll_s_max: float = 2.0
+    """That pause doubles up to this: a thousand retries must not become a flood of questions."""
     auth_timeout_s: float = 10.0
     """How long auth may take to answer before its answer counts as unknown."""
     issue_attempts_max: int = 3
@@ -61,6 +63,8 @@ class IngestSettings(BaseSettings):
     """How often the sweeper looks for what crashes left."""
     sweep_after_s: float = 86_400.0
     """Younger blobs and reservations are left alone: their upload may still be under way."""
+    sweep_pages_max: int = 10_000
+    """Pages of reservations in one pass; what is left waits for the next."""
     sweep_page: int = 1_000
     """Blobs asked about in one question to auth; auth takes no more."""
     feed_page_max: int = 500

@@ -60,7 +60,10 @@ class Sweeper:
 
     async def _sweep_reservations(self) -> tuple[int, int]:
         marked = expired = 0
-        while due := await self._marking.reservations.due(limit=self._settings.sweep_page):
+        for _ in range(self._settings.sweep_pages_max):
+            due = await self._marking.reservations.due(limit=self._settings.sweep_page)
+            if not due:
+                break
             for reservation in due:
                 if await self._settle(reservation):
                     marked += 1
