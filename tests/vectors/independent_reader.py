@@ -1,8 +1,9 @@
 """VFE1 once more, from docs/sealed-format.md alone: the vault's own code is not used here.
 
-Whoever wants to read sealed recordings without our software can start from this file. It needs
-the `cryptography` package; XChaCha20's first step (HChaCha20) is written out. `python
-tests/vectors/independent_reader.py` reads vfe1.json beside it and says whether it agrees.
+Whoever wants to read sealed recordings without our software can start from this file. It takes
+each cipher from the library the vault does not use for it: ChaCha20 from `cryptography`, with
+XChaCha20's first step (HChaCha20) written out, AES-GCM from libsodium (`pynacl`; only processors
+with AES instructions have it). Run as a program, it says whether it agrees with vfe1.json.
 """
 
 import base64
@@ -18,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from nacl import bindings, exceptions
 
 CHUNK, TAG, HEADER = 65536, 16, 76
 FIXED = ">4sBBHI"  # magic, suite, kind, header length, chunk size
@@ -68,6 +70,28 @@ class XChaCha:
         return cipher.decrypt(short, sealed, aad)
 
 
+class Aes:
+    def __init__(self, key):
+        self.key = key
+
+    def encrypt(self, nonce, plain, aad):
+        return bindings.crypto_aead_aes256gcm_encrypt(plain, aad, nonce, self.key)
+
+    def decrypt(self, nonce, sealed, aad):
+        try:
+            return bindings.crypto_aead_aes256gcm_decrypt(sealed, aad, nonce, self.key)
+        except exceptions.CryptoError:
+            raise InvalidTag from None
+
+
+def aes(key):
+    try:
+        bindings.crypto_aead_aes256gcm_encrypt(b"", b"", bytes(12), key)
+    except exceptions.UnavailableError:
+        return AESGCM(key)
+    return Aes(key)
+
+
 def encoded(context):
     """`context` is a dict: deployment, tenant, object_id, wrapping_key in hex; kind a number."""
     fields = [
@@ -85,7 +109,7 @@ def schedule(key, context, salted):
     info = b"voicefile/vfe1\x00" + salted + encoded(context)
     okm = HKDFExpand(algorithm=SHA512(), length=88, info=info).derive(key)
     if salted[4] == 2:
-        return AESGCM(okm[:32]), okm[32:44], okm[56:]
+        return aes(okm[:32]), okm[32:44], okm[56:]
     return XChaCha(okm[:32]), okm[32:56], okm[56:]
 
 

@@ -23,12 +23,9 @@ from voicefile.crypto.errors import CryptoError, Tampered, WrongContext
 from voicefile.crypto.keyring import slip_context
 from voicefile.crypto.primitives import (
     TAG,
-    AesGcmAnywhere,
-    AesGcmHardware,
+    AesGcm,
     SealingKeyPair,
     XChaCha,
-    aes_gcm,
-    aes_in_hardware,
     hkdf_expand_sha512,
     open_sealed,
     seal_to,
@@ -116,7 +113,7 @@ def careless(*, commitment=True, tags=True, knows_final=True, knows_index=True):
         material = hkdf_expand_sha512(key, info, 88)
         if commitment and not hmac.compare_digest(material[56:], content[44:HEADER]):
             raise Tampered
-        aead = aes_gcm(material[:32]) if tags else Untagged(material[:32])
+        aead = AesGcm(material[:32]) if tags else Untagged(material[:32])
         body = content[HEADER:]
         chunks = [body[at : at + SEALED_CHUNK] for at in range(0, len(body), SEALED_CHUNK)]
         envelope = Envelope(content[:HEADER], aead, material[32:44])
@@ -209,10 +206,8 @@ def test_no_bad_chunk_gives_a_single_byte_of_plaintext():
             opener.open(index, damaged[start:stop])
 
 
-@pytest.mark.parametrize(
-    "cipher", [XChaCha, AesGcmAnywhere, *([AesGcmHardware] if aes_in_hardware() else [])]
-)
-def test_every_library_refuses_a_changed_tag(cipher):
+@pytest.mark.parametrize("cipher", [XChaCha, AesGcm])
+def test_each_cipher_refuses_a_changed_tag(cipher):
     aead, nonce = cipher(KEY.expose()), bytes(24 if cipher is XChaCha else 12)
     sealed = aead.seal(nonce, b"place", b"plain")
     assert aead.open(nonce, b"place", sealed) == b"plain"

@@ -11,7 +11,7 @@ import pytest
 from voicefile.crypto.envelope import Context, Envelope, Kind
 from voicefile.crypto.errors import Malformed
 from voicefile.crypto.keyring import EpochKey, IdentityKey
-from voicefile.crypto.primitives import AesGcmHardware, SealingKeyPair, SigningKey, XChaCha
+from voicefile.crypto.primitives import AesGcm, SealingKeyPair, SigningKey, XChaCha
 from voicefile.crypto.secret import DataKey, SecretKey, SecretText
 from voicefile.crypto.stream import Opener, Sealer, seal
 
@@ -28,7 +28,7 @@ HOLDERS = [
     PAIR,
     SigningKey.from_seed(KEY),
     XChaCha(BYTES),
-    AesGcmHardware(BYTES),
+    AesGcm(BYTES),
     IdentityKey("v", KEY),
     EpochKey("e", key=KEY, pair=PAIR, deployment=b"", tenant=""),
     Envelope.create(KEY, CONTEXT),

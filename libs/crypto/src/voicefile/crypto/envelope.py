@@ -21,8 +21,8 @@ from voicefile.crypto.primitives import (
     TAG,
     XCHACHA_NONCE,
     Aead,
+    AesGcm,
     XChaCha,
-    aes_gcm,
     aes_in_hardware,
     hkdf_expand_sha512,
 )
@@ -71,7 +71,7 @@ _SUITES = frozenset(int(suite) for suite in Suite)
 
 @functools.cache
 def preferred_suite() -> Suite:
-    """What writers take here: AES where the processor has it, being about three times as fast."""
+    """What writers take here: AES where the processor has it, being five times as fast or more."""
     return Suite.AES_GCM if aes_in_hardware() else Suite.XCHACHA
 
 
@@ -227,7 +227,7 @@ def _derive(
     derived, nonce = material[:KEY_BYTES], material[KEY_BYTES:-COMMITMENT_BYTES]
     commitment = material[-COMMITMENT_BYTES:]
     if suite is Suite.AES_GCM:
-        return aes_gcm(derived), nonce[:AES_NONCE], commitment
+        return AesGcm(derived), nonce[:AES_NONCE], commitment
     return XChaCha(derived), nonce, commitment
 
 

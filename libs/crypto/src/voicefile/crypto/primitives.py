@@ -1,8 +1,8 @@
-"""The algorithms: libsodium's through PyNaCl, HMAC and HKDF from the standard library.
+"""The algorithms: libsodium's through PyNaCl, AES-GCM by OpenSSL, HMAC from the standard library.
 
 The only module of the project that imports nacl. AES-256-GCM comes from the `cryptography`
-package where the processor has no AES instructions, since libsodium then refuses it: bytes are
-the same, only the speed differs. Keys go in and out as secrets, failures as our own errors.
+package: the same bytes several times as fast, and on any processor (docs/decisions/0007). Keys
+go in and out as secrets, failures as our own errors.
 """
 
 import functools
@@ -64,26 +64,8 @@ class XChaCha(Secret):
             raise Tampered(Reason.CHUNK) from None
 
 
-class AesGcmHardware(Secret):
-    """AES-256-GCM by libsodium, which offers it only on processors with AES instructions."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-
-    def seal(self, nonce: bytes, aad: bytes, plain: bytes) -> bytes:
-        return sodium.crypto_aead_aes256gcm_encrypt(plain, aad, nonce, self._key)
-
-    def open(self, nonce: bytes, aad: bytes, sealed: bytes) -> bytes:
-        try:
-            return sodium.crypto_aead_aes256gcm_decrypt(sealed, aad, nonce, self._key)
-        except SodiumError:
-            raise Tampered(Reason.CHUNK) from None
-
-
-class AesGcmAnywhere(Secret):
-    """AES-256-GCM by OpenSSL: the same bytes on any processor."""
+class AesGcm(Secret):
+    """AES-256-GCM by OpenSSL."""
 
     __slots__ = ("_cipher",)
 
@@ -102,17 +84,12 @@ class AesGcmAnywhere(Secret):
 
 @functools.cache
 def aes_in_hardware() -> bool:
-    """Whether this processor has the AES instructions libsodium asks for."""
+    """Whether this processor has the AES instructions; libsodium is the one that tells."""
     try:
         sodium.crypto_aead_aes256gcm_encrypt(b"", b"", bytes(AES_NONCE), bytes(KEY_BYTES))
     except UnavailableError:
         return False
     return True
-
-
-def aes_gcm(key: bytes) -> Aead:
-    """AES-256-GCM by whichever library can do it here."""
-    return AesGcmHardware(key) if aes_in_hardware() else AesGcmAnywhere(key)
 
 
 def sha256(message: bytes) -> bytes:
