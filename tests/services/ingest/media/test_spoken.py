@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.corpus.containers import boxes, mp4
 from tests.corpus.make_long import FORMS, encode
 from tests.corpus.spoken_files import spoken, spoken_files
 from tests.services.ingest.media.hearing import hear, likeness
@@ -106,3 +107,13 @@ async def test_the_sample_recording_is_playable(decoders):
     assert heard.decoded.findings == ()
     assert 10_000 < heard.decoded.duration_ms < 16_000
     assert sample.stat().st_size <= 250_000
+
+
+async def test_an_m4a_whose_boxes_state_half_the_rate_is_read_by_its_sound(decoders):
+    file = boxes(spoken("m4a-44k1.m4a"))
+    track = (b"moov", b"trak", b"mdia")
+    stsd = file.find(*track, b"minf", b"stbl", b"stsd")
+    stsd.body = stsd.body[:40] + (22_050).to_bytes(2, "big") + stsd.body[42:]
+    heard = await hear(decoders, mp4(file))
+    assert heard.decoded.sample_rate_hz == 44_100
+    assert abs(heard.decoded.duration_ms - 4_000) <= TOLERANCE_MS

@@ -11,6 +11,7 @@ from errno import ENOMEM
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -19,11 +20,12 @@ from av.error import EOFError as InputEnds
 from av.error import FFmpegError
 from av.filter import Graph
 
+from voicefile.ingest.containers.margins import accept
 from voicefile.ingest.containers.recognised import Codec, Container, Recognised
 from voicefile.ingest.containers.source import Source, SourceFile
 from voicefile.ingest.decoder_protocol import TELEPHONE_RATE_HZ, DecodeLimits
 from voicefile.ingest.findings import Finding
-from voicefile.ingest.media import CHANNELS_MAX
+from voicefile.ingest.media import CHANNELS_MAX, SAMPLE_RATES_HZ
 from voicefile.ingest.media_errors import (
     BrokenAudio,
     DecodeLimitExceeded,
@@ -103,7 +105,7 @@ class _Decoding:
     ) -> None:
         self._container = container
         self._recognised = recognised
-        self._samples_max = recognised.stated_samples + recognised.slack_samples
+        self._samples_stated = recognised.stated_samples
         self._bytes_max = max(limits.ratio_free_bytes, limits.ratio_max * upload)
         self._samples = 0
         self._sound_bytes = 0
@@ -135,20 +137,30 @@ class _Decoding:
         if len(streams) != 1 or len(streams.audio) != 1:
             raise UnrecognisedAudio(Reason.NOT_ONE_AUDIO_STREAM)
         stream = streams.audio[0]
-        context = stream.codec_context
+        self._compare(stream.codec_context)
+        # No threads: the sandbox allows none, and other uploads have the other cores.
+        stream.codec_context.thread_count = 1
+        if self._recognised.codec is Codec.FLAC:
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        return stream
+
+    def _compare(self, context: AudioCodecContext) -> None:
+        """Compares what libav makes of the sound with what the container said."""
         if context.channels > CHANNELS_MAX:
             raise TooManyChannels
-        if context.sample_rate != self._recognised.sample_rate_hz:
+        stated = self._recognised
+        same = (context.sample_rate, context.channels) == (stated.sample_rate_hz, stated.channels)
+        if same:
+            return
+        # An M4A's boxes often say two channels where the AAC in them says one, or half the rate
+        # where it has spectral band replication; only the AAC itself counts.
+        doubled = context.sample_rate == 2 * stated.sample_rate_hz
+        if stated.codec is not Codec.AAC or not (
+            doubled or context.sample_rate == stated.sample_rate_hz
+        ):
             raise BrokenAudio
-        # An M4A's boxes often say two where the AAC in them says one, and only the AAC counts.
-        stated = self._recognised.channels
-        if self._recognised.codec is not Codec.AAC and context.channels != stated:
-            raise BrokenAudio
-        # No threads: the sandbox allows none, and other uploads have the other cores.
-        context.thread_count = 1
-        if self._recognised.codec is Codec.FLAC:
-            context.options = {"err_detect": "crccheck+explode"}
-        return stream
+        accept(context.sample_rate <= SAMPLE_RATES_HZ[1], Reason.SAMPLE_RATE)
+        self._samples_stated *= 2 if doubled else 1
 
     def _blocks(self, stream: AudioStream, rate: int, channels: int) -> Iterator[Samples]:
         waiting: list[Samples] = []
@@ -172,7 +184,7 @@ class _Decoding:
     def _checked(self, waiting: list[Samples]) -> Samples:
         block = np.concatenate(waiting, axis=1) if len(waiting) > 1 else waiting[0]
         self._samples += block.shape[1]
-        if self._samples > self._samples_max:
+        if self._samples > self._samples_stated + self._recognised.slack_samples:
             raise BrokenAudio(Reason.LENGTH_DIFFERS_FROM_STATED)
         # The largest of numbers with one that is none among them is none either.
         if not (np.isfinite(block.max()) and np.isfinite(block.min())):
@@ -187,7 +199,7 @@ class _Decoding:
     def _check_against_stated(self) -> None:
         if self._sound_bytes != self._recognised.sound_bytes:
             raise BrokenAudio(Reason.BYTES_BEYOND_THE_END)
-        off = abs(self._samples - self._recognised.stated_samples)
+        off = abs(self._samples - self._samples_stated)
         if off > self._recognised.slack_samples:
             raise BrokenAudio(Reason.LENGTH_DIFFERS_FROM_STATED)
         if self._telephone.samples == 0:
