@@ -10,7 +10,7 @@ import pytest
 from voicefile.blobstore.conformance import BlobStoreConformance, yielding
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.names import new_blob_name
-from voicefile.blobstore.port import BlobMissing, BlobStore
+from voicefile.blobstore.port import BlobMissing, BlobStore, BlobStoreFull
 
 PUT_UNTIL_KILLED = """
 import asyncio, sys
@@ -137,7 +137,7 @@ async def test_a_full_disk_leaves_nothing(store: FilesystemBlobStore, tmp_path: 
         exchange_open_file(aside, os.open("/dev/full", os.O_WRONLY))
         yield b"y" * (2 << 20)
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(BlobStoreFull):
         await store.put(new_blob_name(), disk_fills_up())
     assert files_below(tmp_path) == []
 

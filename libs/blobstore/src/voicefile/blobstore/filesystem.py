@@ -9,6 +9,7 @@ writers, so that a listener never waits behind an upload's fsync.
 """
 
 import asyncio
+import errno
 import os
 import secrets
 import time
@@ -26,6 +27,7 @@ from voicefile.blobstore.port import (
     BlobMissing,
     BlobName,
     BlobNameRefused,
+    BlobStoreFull,
 )
 
 PIECE_BYTES_MAX = 1 << 20
@@ -33,6 +35,8 @@ PIECE_BYTES_MAX = 1 << 20
 WRITER_THREADS = 8
 READER_THREADS = 4
 FANOUT_DIGITS = 2
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a full disk, a used-up quota and a limit on the size of files say."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,9 +64,11 @@ class FilesystemBlobStore:
             await _settled(self._writers, writing.begin)
             await self._receive(writing, chunks)
             await _settled(self._writers, writing.finish)
-        except BaseException:
+        except BaseException as error:
             # Cancelled, cut off, disk full: whatever it was, no blob may stay behind.
             await _settled(self._writers, writing.discard)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise BlobStoreFull from error
             raise
         finally:
             self._under_way.discard(aside)

@@ -3,6 +3,7 @@
 BlobStoreError
 ├── BlobExists        put met a name already taken
 ├── BlobMissing       no blob of that name
+├── BlobStoreFull     there is no room for the blob; nothing of it is kept
 └── BlobNameRefused   not a name this vault gives: never looked up
 """
 
@@ -24,6 +25,10 @@ class BlobExists(BlobStoreError):
 
 class BlobMissing(BlobStoreError):
     """There is no blob of that name."""
+
+
+class BlobStoreFull(BlobStoreError):
+    """There is no room for the blob; nothing of it is kept."""
 
 
 class BlobNameRefused(BlobStoreError):
@@ -50,7 +55,7 @@ class BlobStore(Protocol):
         """Stores what `chunks` yields; answers its length in bytes, durable.
 
         If `chunks` raises or the put is cancelled, no blob is left and the error goes on.
-        Raises BlobExists.
+        Raises BlobExists, BlobStoreFull.
         """
 
     async def size(self, name: BlobName) -> int:
