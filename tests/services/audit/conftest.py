@@ -72,13 +72,14 @@ class Instance:
         action: Action = Action.ACTION_RECORDINGS_LISTED,
         object_id: str = "",
         commitment: bytes = b"",
+        actor: str = "",
         n: int | None = None,
     ) -> BusEvent:
         self.n = self.n + 1 if n is None else n
         deed = Deed(
             deed_id=new_id(),
             tenant=tenant,
-            actor=new_id(),
+            actor=actor or new_id(),
             role=Role.ROLE_CARE,
             action=action,
             object_id=object_id or new_id(),
@@ -147,11 +148,11 @@ def check() -> Callable[[DocStore, str], object]:
 
 @pytest.fixture
 def token() -> Callable[..., str]:
-    def minted(role: str, tenant: str) -> str:
+    def minted(role: str, tenant: str, principal: str = "") -> str:
         claims = {
             "iss": DEPLOYMENT,
             "aud": "voicefile",
-            "sub": new_id(),
+            "sub": principal or new_id(),
             "jti": new_id(),
             "tenant": tenant,
             "role": role,

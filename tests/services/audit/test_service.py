@@ -22,6 +22,7 @@ from voicefile.translog.proof_text import TlogProof
 from voicefile.translog.tiles import TILE_WIDTH, TilePath, tile_width
 
 RECORDING = "ab" * 16
+PARTNER = "cd" * 16
 RECEIPT = "a.signed.receipt"
 COMMITTED = hashlib.sha256(RECEIPT.encode()).digest()
 
@@ -42,7 +43,7 @@ async def filed(house, tenant, instance) -> Any:
 
 
 async def test_a_proof_verifies_with_translog_and_the_log_key_alone(filed, tenant, token) -> None:
-    answer = await filed.get(f"/v1/recordings/{RECORDING}/proof", bearer=token("partner", tenant))
+    answer = await filed.get(f"/v1/recordings/{RECORDING}/proof", bearer=token("auditor", tenant))
     assert answer.status_code == 200
     told = answer.json()
     key = VerifierKey.parse(told["verifier_key"])
@@ -76,6 +77,28 @@ async def test_the_proof_of_a_joined_recording_is_found_too(house, tenant, insta
     await house.published(tenant, 1)
     path = f"/v1/recordings/{RECORDING}/proof"
     assert (await house.get(path, bearer=token("care", tenant))).status_code == 200
+
+
+async def test_a_partner_proves_what_it_brought_and_nothing_else(
+    house, tenant, instance, token
+) -> None:
+    brought = instance.does(
+        tenant,
+        action=Action.ACTION_ACCESS_ISSUED,
+        object_id=RECORDING,
+        commitment=COMMITTED,
+        actor=PARTNER,
+    )
+    await house.bus.publish([brought])
+    await house.published(tenant, 1)
+    path = f"/v1/recordings/{RECORDING}/proof"
+    assert (await house.get(path, bearer=token("partner", tenant, PARTNER))).status_code == 200
+    foreign = await house.get(path, bearer=token("partner", tenant))
+    missing = await house.get(
+        f"/v1/recordings/{'0' * 32}/proof", bearer=token("partner", tenant, PARTNER)
+    )
+    assert foreign.status_code == missing.status_code == 404
+    assert foreign.content == missing.content
 
 
 async def test_an_outsider_recounts_the_log_from_its_tiles(filed, tenant) -> None:

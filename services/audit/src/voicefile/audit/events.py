@@ -65,6 +65,11 @@ def wrap(event_id: str, deed: Deed, _fact: None) -> bytes:
     return Event(event_id=event_id, deed=deed).SerializeToString()
 
 
+def actor_of(entry: bytes) -> str:
+    """The id that the entry names its doer by."""
+    return Deed.FromString(entry).actor
+
+
 def shown(entry: bytes) -> Mapping[str, str | int]:
     """An entry in words, for people; what counts is its bytes."""
     deed = Deed.FromString(entry)

@@ -7,6 +7,7 @@ against a signed checkpoint.
 from dataclasses import dataclass
 
 from voicefile.audit.errors import LogDamaged, NotFound
+from voicefile.audit.events import actor_of
 from voicefile.audit.segments import segments_from
 from voicefile.audit.store import (
     COMMITMENT_BYTES,
@@ -109,14 +110,17 @@ async def read_entries(
     return head, entries
 
 
-async def prove_recording(docs: DocStore, tenant: str, recording: str) -> Proof:
+async def prove_recording(
+    docs: DocStore, tenant: str, recording: str, *, brought_by: str | None = None
+) -> Proof:
     """That the deed which vouches for a recording's receipt is in the log. Raises NotFound.
 
-    A deed not yet under a checkpoint is not found either: the receipt promises minutes.
+    A deed not yet under a checkpoint is not found either: the receipt promises minutes. Nor is,
+    with `brought_by`, a recording that somebody else brought.
     """
     head = await read_head(docs, tenant)
     entry = await _vouching(docs, tenant, recording)
-    if entry.index >= head.size:
+    if entry.index >= head.size or brought_by not in (None, actor_of(entry.entry)):
         raise NotFound
     return Proof(entry, await _inclusion(docs, tenant, entry.index, head.size), head.checkpoint)
 

@@ -9,7 +9,7 @@ from voicefile.audit.store import Head
 from voicefile.deeds.deed import Action, Actor, Deed, Outcome, Purpose
 from voicefile.deeds.series import DeedSeries
 from voicefile.docstore.port import DocStore
-from voicefile.identity.principal import Principal
+from voicefile.identity.principal import Principal, Role
 
 _PURPOSES: Final = {
     "customer-request": Purpose.PURPOSE_CUSTOMER_REQUEST,
@@ -65,10 +65,15 @@ class Readings:
         return page
 
     async def proof(self, recording: str, *, by: Reader) -> Proof:
-        """The proof for a recording of the reader's tenant. Raises NotFound."""
+        """The proof for a recording of the reader's tenant. Raises NotFound.
+
+        A partner reads only what it brought, like everywhere.
+        """
         action = Action.ACTION_PROOF_READ
+        who = by.principal
+        partner = who.id if who.role is Role.PARTNER else None
         try:
-            proof = await prove_recording(self._docs, by.principal.tenant, recording)
+            proof = await prove_recording(self._docs, who.tenant, recording, brought_by=partner)
         except NotFound:
             await self._series.record(by.deed(action, recording, Outcome.OUTCOME_REFUSED))
             raise
