@@ -1,0 +1,303 @@
+"""Three tenants with everybody in them, and one of each thing that a route can be asked for."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import httpx
+import pyotp
+from tests.isolation.who import AGENTS, FORGED, PEERS, Who, forged_headers
+from tests.stand import OPERATOR, Company, Stand, stand
+
+from voicefile.auth.access_id import new_access_id
+from voicefile.auth.principals import Added, NewPrincipal, add_principal
+from voicefile.auth.records import Stored
+from voicefile.auth.store import Access
+from voicefile.blobstore.names import new_blob_name
+from voicefile.chassis.inprocess import InProcessTransport, in_process_client
+from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.identity.ids import PLATFORM, new_id
+from voicefile.identity.principal import Role
+
+BASE_URL = "https://vault.internal"
+PURPOSE = {"Purpose": "complaint"}
+ANSWER = "4711"
+
+
+class Thing(StrEnum):
+    """What a route is asked for."""
+
+    RECORDING = "recording"
+    CREDENTIAL = "credential"
+    SPARE_CREDENTIAL = "credential nobody signs in with"
+    PRINCIPAL = "principal"
+    PARTNER = "partner id"
+    STAFF = "staff username"
+    TENANT = "tenant"
+    LOG = "log"
+    CONTRACT = "contract reference"
+    JOINABLE = "access ID to join"
+    LETTER = "access ID to sign in with"
+    CHALLENGE = "challenge"
+    RELEASE = "release"
+    BLOB = "blob name"
+
+
+@dataclass
+class Filed:
+    """One recording as its partner filed it, and the credential it hangs on."""
+
+    recording: str
+    access_id: str
+    pin: str = field(repr=False)
+    receipt: str = field(repr=False)
+    key: str
+    reference: str
+    name: str
+    credential: str
+    stored: Stored[Access] = field(repr=False)
+
+    @property
+    def marks(self) -> set[str]:
+        """What must be seen by nobody who has no right to this customer."""
+        return {self.recording, self.access_id, self.reference, self.name, self.credential}
+
+
+@dataclass
+class Home:
+    """One tenant as the matrix uses it. Five customers: two who listen, three for other trials."""
+
+    company: Company
+    stand: Stand
+    other_partner: Added
+    main: Filed
+    neighbour: Filed
+    spare: Filed
+    victim: Filed
+    """Strangers try their PINs on it."""
+    asked: Filed
+    """Sensitive, with a question."""
+    instance: SealingKeyPair = field(default_factory=SealingKeyPair.generate)
+    bearers: dict[Who, str] = field(default_factory=dict, repr=False)
+    releases: list[str] = field(default_factory=list)
+    staff: dict[str, Added] = field(default_factory=dict, repr=False)
+
+    @property
+    def id(self) -> str:
+        return self.company.id
+
+    @property
+    def marks(self) -> set[str]:
+        """What nobody of another tenant may ever see."""
+        own = {self.id, self.company.partner.id, self.other_partner.id}
+        return own.union(*(each.marks for each in self.filed))
+
+    @property
+    def filed(self) -> tuple[Filed, ...]:
+        return self.main, self.neighbour, self.spare, self.victim, self.asked
+
+    def thing(self, what: Thing) -> str:
+        """The tenant's standing one; a call that uses it up takes a fresh one."""
+        standing = {
+            Thing.RECORDING: self.main.recording,
+            Thing.CREDENTIAL: self.main.credential,
+            Thing.SPARE_CREDENTIAL: self.spare.credential,
+            Thing.PRINCIPAL: self.other_partner.id,
+            Thing.PARTNER: self.company.partner.id,
+            Thing.STAFF: self.company.staff["care"].username,
+            Thing.TENANT: self.id,
+            Thing.LOG: self.id,
+            Thing.CONTRACT: self.main.reference,
+            Thing.JOINABLE: self.main.access_id,
+            Thing.LETTER: self.victim.access_id,
+            Thing.CHALLENGE: "vc_" + "A" * 43,
+            Thing.RELEASE: self.releases[0] if self.releases else new_id(),
+            Thing.BLOB: self.main.stored.record.recordings[0].blobs["original"].name,
+        }
+        return standing[what] or ""
+
+    async def fresh(self, what: Thing) -> str:
+        """A new one, to be used up."""
+        makers: dict[Thing, Callable[[], Awaitable[str]]] = {
+            Thing.SPARE_CREDENTIAL: self._fresh_credential,
+            Thing.PRINCIPAL: self._fresh_principal,
+            Thing.STAFF: self._fresh_staff,
+            Thing.CHALLENGE: self._fresh_challenge,
+            Thing.RELEASE: self._fresh_release,
+        }
+        return await makers[what]()
+
+    async def fresh_session(self, who: Who) -> str:
+        """A session of its own for a customer who is going to end it."""
+        filed = self.main if who is Who.CUSTOMER else self.neighbour
+        header = await self.company.session(filed.access_id, filed.pin)
+        return header["Authorization"].removeprefix("Bearer ")
+
+    async def _fresh_credential(self) -> str:
+        return (await filed(self.stand, self.company)).credential
+
+    async def _fresh_principal(self) -> str:
+        new = NewPrincipal(Role.PARTNER, "leaves soon")
+        return (await add_principal(self.id, new, by=OPERATOR, ports=self.stand.ports)).id
+
+    async def _fresh_staff(self) -> str:
+        new = NewPrincipal(Role.CARE, "new", handle=f"new-{new_id()[:8]}")
+        added = await add_principal(self.id, new, by=OPERATOR, ports=self.stand.ports)
+        self.staff[added.username or ""] = added
+        return added.username or ""
+
+    async def _fresh_challenge(self) -> str:
+        answer = await self.company.sign_in(self.asked.access_id, self.asked.pin)
+        return str(answer.raise_for_status().json()["challenge"])
+
+    async def _fresh_release(self) -> str:
+        body = {
+            "recording_id": self.main.recording,
+            "instance_key": base64.b64encode(self.instance.public).decode(),
+            "listening": new_id(),
+        }
+        async with self.stand.vault.client(peer="playback") as playback:
+            answer = await playback.post(
+                "/auth/internal/v1/releases",
+                json=body,
+                headers={"Authorization": f"Bearer {self.bearers[Who.CUSTOMER]}"},
+            )
+        return str(answer.raise_for_status().json()["release_id"])
+
+
+def missing(what: Thing) -> str:
+    """One that never was, of the same form."""
+    if what in (Thing.JOINABLE, Thing.LETTER):
+        return new_access_id()
+    if what is Thing.BLOB:
+        return str(new_blob_name())
+    return {Thing.STAFF: f"nobody@{new_id()[:8]}.test", Thing.CONTRACT: f"V-{new_id()[:10]}"}.get(
+        what, new_id()
+    )
+
+
+QUESTION = {
+    "sensitive": True,
+    "question": {"kind": "iban_last4", "answer": ANSWER},
+}
+
+
+async def filed(s: Stand, company: Company, **metadata: Any) -> Filed:
+    """A recording stored the way partners do, with what is known of it afterwards."""
+    name, key = f"Kundin {new_id()}", new_id()
+    reference = metadata.setdefault("contract_reference", f"V-{new_id()}")
+    metadata.setdefault("customer", {"name": name, "phone": "+49 30 1234567"})
+    answer = (await company.upload(key=key, **metadata)).raise_for_status().json()
+    records = s.ports.access.of(company.id)
+    stored = await records.find_one("recording", answer["recording_id"])
+    assert stored is not None
+    return Filed(
+        recording=answer["recording_id"],
+        access_id=answer["access_id"],
+        pin=answer["pin"],
+        receipt=answer["receipt"],
+        key=key,
+        reference=reference,
+        name=metadata["customer"]["name"],
+        credential=stored.id,
+        stored=stored,
+    )
+
+
+async def home_of(s: Stand, company: Company, operator: str) -> Home:
+    """A tenant with everything in it."""
+    new = NewPrincipal(Role.PARTNER, "another CRM")
+    home = Home(
+        company=company,
+        stand=s,
+        other_partner=await add_principal(company.id, new, by=OPERATOR, ports=s.ports),
+        main=await filed(s, company),
+        neighbour=await filed(s, company),
+        spare=await filed(s, company),
+        victim=await filed(s, company),
+        asked=await filed(s, company, **QUESTION),
+    )
+    home.bearers = {
+        Who.PARTNER: await company.partner_token(),
+        Who.OTHER_PARTNER: await company.partner_token(home.other_partner),
+        Who.CUSTOMER: await home.fresh_session(Who.CUSTOMER),
+        Who.OTHER_CUSTOMER: await home.fresh_session(Who.OTHER_CUSTOMER),
+        Who.ADMIN: await company.staff_token("admin"),
+        Who.AUDITOR: await company.staff_token("auditor"),
+        Who.OPERATOR: operator,
+    } | dict.fromkeys(AGENTS, await company.staff_token("care"))
+    home.releases.append(await home._fresh_release())
+    return home
+
+
+async def operators_token(s: Stand) -> str:
+    """Somebody who runs the platform and belongs to no tenant."""
+    new = NewPrincipal(Role.OPERATOR, "on call", handle="on-call")
+    added = await add_principal(PLATFORM, new, by=OPERATOR, ports=s.ports)
+    assert added.password
+    assert added.totp_secret
+    body = {
+        "username": added.username,
+        "password": added.password.expose(),
+        "totp": pyotp.TOTP(added.totp_secret.expose()).now(),
+    }
+    answer = await s.client.post("/auth/v1/staff-sessions", json=body)
+    return str(answer.raise_for_status().json()["access_token"])
+
+
+@dataclass
+class World:
+    """The vault, its three tenants, and the ways to knock at its doors."""
+
+    stand: Stand
+    homes: list[Home]
+    clients: dict[str | None, httpx.AsyncClient] = field(repr=False)
+    _networks: int = 0
+
+    def others(self, home: Home) -> list[Home]:
+        return [each for each in self.homes if each is not home]
+
+    def client(self, who: Who) -> httpx.AsyncClient:
+        """Both doors of every service, as the asker's certificate says."""
+        return self.clients[PEERS.get(who)]
+
+    def elsewhere(self, who: Who) -> httpx.AsyncClient:
+        """The same from a network nobody has called from yet: throttles count by network."""
+        self._networks += 1
+        address = f"10.{self._networks // 250}.{self._networks % 250}.7"
+        return in_process_client(
+            self.stand.vault.services, peer=PEERS.get(who), client=(address, 443)
+        )
+
+    def front(self, peer: str | None = None) -> httpx.AsyncClient:
+        """The public port, also for somebody who shows it a certificate of ours."""
+        transport = InProcessTransport(self.stand.vault.public, peer=peer)
+        return httpx.AsyncClient(transport=transport, base_url=BASE_URL)
+
+    def headers(self, who: Who, home: Home, bearer: str | None = None) -> dict[str, str]:
+        """What the asker sends with everything."""
+        token = bearer or home.bearers.get(who)
+        headers = dict(PURPOSE)
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if who in FORGED:
+            headers |= forged_headers(self.others(home)[0].id)
+        return headers
+
+
+@asynccontextmanager
+async def world(place: Any) -> AsyncIterator[World]:
+    """Everything running; ended with the block."""
+    async with stand(place, companies=3) as s:
+        operator = await operators_token(s)
+        homes = [await home_of(s, company, operator) for company in s.companies]
+        clients = {name: s.vault.client(peer=name) for name in (None, *PEERS.values())}
+        await s.settled()
+        try:
+            yield World(s, homes, clients)
+        finally:
+            await asyncio.gather(*(client.aclose() for client in clients.values()))
