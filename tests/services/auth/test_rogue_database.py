@@ -66,47 +66,61 @@ SWAPPED = [
 
 async def write(vault, victim, body):
     """Past auth: straight into the database, clearing unique values out of the way first."""
-    await vault.docs.delete(ACCESS, victim)
+    stored = await vault.docs.get(ACCESS, victim.id)
+    if stored is not None:
+        await vault.docs.delete(ACCESS, stored)
     await vault.docs.insert(ACCESS, Document(victim.id, victim.tenant, body))
 
 
-@pytest.mark.parametrize("path", SWAPPED, ids=lambda path: ".".join(map(str, path)))
-async def test_a_part_of_another_document_is_noticed(vault, documents, path):
+EDITED = [
+    (("state",), "active"),
+    (("partner",), "0" * 32),
+    (("generation",), 7),
+    (("question",), None),
+    (("pepper",), "0" * 32),
+    (("recordings", 0, "state"), "held"),
+    (("recordings", 0, "sensitive"), False),
+    (("recordings", 0, "partner"), "0" * 32),
+    (("recordings", 0, "delete_on"), "2999-01-01"),
+]
+
+
+async def is_noticed(vault, victim):
+    try:
+        await vault.ports.access.of(victim.tenant).get(victim.id)
+    except Tampered:
+        return True
+    return False
+
+
+async def test_a_part_of_another_document_is_noticed(vault, documents):
     victim, other = documents
-    body, source = copy.deepcopy(victim.body), copy.deepcopy(other.body)
-    place, name = at(body, path)
-    donor, _ = at(source, path)
-    assert place[name] != donor[name]
-    place[name] = donor[name]
-    body.pop("blob_names")
     await vault.docs.delete(ACCESS, other)
-    await write(vault, victim, body)
-    with pytest.raises(Tampered):
-        await vault.ports.access.of(victim.tenant).get(victim.id)
+    noticed = []
+    for path in SWAPPED:
+        body, source = copy.deepcopy(victim.body), copy.deepcopy(other.body)
+        place, name = at(body, path)
+        donor, _ = at(source, path)
+        assert place[name] != donor[name], path
+        place[name] = donor[name]
+        await write(vault, victim, {**body, "blob_names": []})
+        noticed.append((path, await is_noticed(vault, victim)))
+    assert noticed == [(path, True) for path in SWAPPED]
+    # The control: the document itself, put back in the same way, is believed.
+    await write(vault, victim, victim.body)
+    assert not await is_noticed(vault, victim)
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("state",), "active"),
-        (("partner",), "0" * 32),
-        (("generation",), 7),
-        (("question",), None),
-        (("pepper",), "0" * 32),
-        (("recordings", 0, "state"), "held"),
-        (("recordings", 0, "sensitive"), False),
-        (("recordings", 0, "partner"), "0" * 32),
-        (("recordings", 0, "delete_on"), "2999-01-01"),
-    ],
-)
-async def test_an_edited_field_is_noticed(vault, documents, path, value):
+async def test_an_edited_field_is_noticed(vault, documents):
     victim, _ = documents
-    body = copy.deepcopy(victim.body)
-    place, name = at(body, path)
-    place[name] = value
-    await write(vault, victim, body)
-    with pytest.raises(Tampered):
-        await vault.ports.access.of(victim.tenant).get(victim.id)
+    noticed = []
+    for path, value in EDITED:
+        body = copy.deepcopy(victim.body)
+        place, name = at(body, path)
+        place[name] = value
+        await write(vault, victim, body)
+        noticed.append((path, await is_noticed(vault, victim)))
+    assert noticed == [(path, True) for path, _ in EDITED]
 
 
 async def test_a_whole_document_under_another_id_is_noticed(vault, documents):

@@ -29,12 +29,14 @@ from voicefile.auth.principals import (
 from voicefile.auth.schemas import Id
 from voicefile.auth.scopes import Scope
 from voicefile.auth.store import PolicyRules
+from voicefile.auth.store import Principal as PrincipalRecord
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.identity.guard import caller
 from voicefile.identity.principal import Principal, Role
 
 _ADMIN = caller(Role.TENANT_ADMIN)
+_ANYBODY = caller(Role.TENANT_ADMIN, Role.AUDITOR, Role.CARE, Role.PARTNER)
 
 
 def admin_router(ports: Ports) -> APIRouter:
@@ -52,49 +54,44 @@ def admin_router(ports: Ports) -> APIRouter:
     async def policy(
         request: Request, body: RulesPart, by: Principal = Depends(_ADMIN)
     ) -> TenantAnswer:
-        request_id = request.state.request_id
-        await administer.set_rules(_rules(body), by=by, request_id=request_id, ports=ports)
+        asked = request.state.request_id
+        await administer.set_rules(_rules(body), by=by, request_id=asked, ports=ports)
         return await _tenant(by, request, ports=ports)
 
     @router.post("/scopes")
     async def scope(
         request: Request, body: ScopeBody, by: Principal = Depends(_ADMIN)
     ) -> TenantAnswer:
-        await administer.set_scope(
-            Scope(body.department, body.project or ""),
-            _rules(body.rules),
-            by=by,
-            request_id=request.state.request_id,
-            ports=ports,
-        )
+        wanted, asked = Scope(body.department, body.project or ""), request.state.request_id
+        rules = _rules(body.rules)
+        await administer.set_scope(wanted, rules, by=by, request_id=asked, ports=ports)
         return await _tenant(by, request, ports=ports)
 
     @router.put("/letter-shop", status_code=status.HTTP_204_NO_CONTENT)
     async def letter_shop(
         request: Request, body: LetterShopBody, by: Principal = Depends(_ADMIN)
     ) -> Response:
-        await administer.set_letter_shop(
-            body.public_key, by=by, request_id=request.state.request_id, ports=ports
-        )
+        asked = request.state.request_id
+        await administer.set_letter_shop(body.public_key, by=by, request_id=asked, ports=ports)
         return Response(status_code=status.HTTP_204_NO_CONTENT)
 
-    @router.get("/principals")
+    return router
+
+
+def principal_router(ports: Ports) -> APIRouter:
+    """Whom a tenant's admin lets in."""
+    router = APIRouter(prefix="/v1/principals", tags=["administration"])
+
+    @router.get("")
     async def principals(request: Request, by: Principal = Depends(_ADMIN)) -> PrincipalsListed:
         await _record_look(by, request, ports=ports)
         listed = [
-            PrincipalListed(
-                id=principal_id,
-                role=record.role,
-                name=name,
-                department=record.department,
-                project=record.project,
-                active=record.active,
-            )
+            _listed(principal_id, record, name)
             async for principal_id, record, name in all_principals(by.tenant, ports=ports)
         ]
         return PrincipalsListed(principals=listed)
 
-    @router.post("/principals", status_code=status.HTTP_201_CREATED)
+    @router.post("", status_code=status.HTTP_201_CREATED)
     async def add(
         request: Request, body: PrincipalBody, by: Principal = Depends(_ADMIN)
     ) -> PrincipalAdded:
@@ -107,7 +104,7 @@ def admin_router(ports: Ports) -> APIRouter:
         )
         return _added(added, body)
 
-    @router.delete("/principals/{principal}", status_code=status.HTTP_204_NO_CONTENT)
+    @router.delete("/{principal}", status_code=status.HTTP_204_NO_CONTENT)
     async def remove(
         request: Request, principal: Annotated[Id, Path()], by: Principal = Depends(_ADMIN)
     ) -> Response:
@@ -176,6 +173,17 @@ def _rules(part: RulesPart) -> PolicyRules:
         pin_digits=part.pin_digits,
         question_kinds=part.question_kinds,
         sealed_pin_only=part.sealed_pin_only,
+    )
+
+
+def _listed(principal_id: str, record: PrincipalRecord, name: str) -> PrincipalListed:
+    return PrincipalListed(
+        id=principal_id,
+        role=record.role,
+        name=name,
+        department=record.department,
+        project=record.project,
+        active=record.active,
     )
 
 

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 import structlog
+from fastapi import FastAPI
 
 from voicefile.auth import access_routes, access_store, store
 from voicefile.auth.access_settings import AccessSettings
-from voicefile.auth.admin_routes import admin_router
-from voicefile.auth.credential_routes import credential_router
+from voicefile.auth.admin_routes import admin_router, principal_router
+from voicefile.auth.credential_routes import credential_router, search_router
 from voicefile.auth.custody import Custody
-from voicefile.auth.doors import doors_of
+from voicefile.auth.doors import Doors, doors_of
 from voicefile.auth.events import TOPIC, Fact, wrap
 from voicefile.auth.internal_routes import ingest_router
 from voicefile.auth.open_tenant import first_start
@@ -68,11 +69,7 @@ def build(
     deeds could not be stored. Commands that administer find the ports at `public.state.ports`.
     """
     access = access or AccessSettings()
-    pool = PinPool(
-        threads=access.pin_threads,
-        waiting_max=access.pin_waiting_max,
-        strangers_max=access.pin_strangers_waiting_max,
-    )
+    pool = _pool(access)
     deeds: DeedSeries[Fact] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
     )
@@ -81,22 +78,7 @@ def build(
     tokens = TokenVerifier(OwnKeys(custody), issuer=deployment, now=now_s)
     doors = doors_of(ports, pool=pool, audit=client, tokens=tokens, settings=access, limits=limits)
     relay = Relay(docs, bus)
-
-    public = new_app("voiceFileServer auth", problems=PROBLEMS, tokens=tokens, body=BODY)
-    public.state.ports = ports
-    public.include_router(sign_in_router(ports, doors.throttles))
-    public.include_router(access_routes.public_router(doors))
-    public.include_router(credential_router(ports))
-    public.include_router(admin_router(ports))
-    internal = new_app(
-        "voiceFileServer auth, internal",
-        problems=PROBLEMS,
-        tokens=tokens,
-        body=INTERNAL_BODY,
-        openapi_path=None,
-    )
-    internal.include_router(ingest_router(ports))
-    internal.include_router(access_routes.internal_router(doors))
+    public, internal = _apps(ports, doors)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -108,6 +90,38 @@ def build(
             pool.close()
 
     return Service("auth", public=public, internal=internal, running=running, ready=docs.ready)
+
+
+def _pool(access: AccessSettings) -> PinPool:
+    return PinPool(
+        threads=access.pin_threads,
+        waiting_max=access.pin_waiting_max,
+        strangers_max=access.pin_strangers_waiting_max,
+    )
+
+
+def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
+    public = new_app("voiceFileServer auth", problems=PROBLEMS, tokens=doors.tokens, body=BODY)
+    public.state.ports = ports
+    for router in (
+        sign_in_router(ports, doors.throttles),
+        access_routes.public_router(doors),
+        search_router(ports),
+        credential_router(ports),
+        admin_router(ports),
+        principal_router(ports),
+    ):
+        public.include_router(router)
+    internal = new_app(
+        "voiceFileServer auth, internal",
+        problems=PROBLEMS,
+        tokens=doors.tokens,
+        body=INTERNAL_BODY,
+        openapi_path=None,
+    )
+    internal.include_router(ingest_router(ports))
+    internal.include_router(access_routes.internal_router(doors))
+    return public, internal
 
 
 class OwnKeys:

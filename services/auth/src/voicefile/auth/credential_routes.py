@@ -48,11 +48,11 @@ SHOWN_DETAILS: Final = (
 PurposeHeader = Annotated[PurposeCode | None, Header()]
 
 
-def credential_router(ports: Ports) -> APIRouter:
-    """Searches, re-issue, state and letter."""
-    router = APIRouter(prefix="/v1", tags=["customers"])
+def search_router(ports: Ports) -> APIRouter:
+    """How care finds a customer."""
+    router = APIRouter(prefix="/v1/customer-searches", tags=["customers"])
 
-    @router.post("/customer-searches")
+    @router.post("")
     async def search(
         request: Request,
         body: SearchBody,
@@ -64,7 +64,14 @@ def credential_router(ports: Ports) -> APIRouter:
         hits = await search_customers(wanted, by=by, ports=ports)
         return CustomersFound(customers=[_found(hit) for hit in hits])
 
-    @router.post("/credentials/{credential}/reissue")
+    return router
+
+
+def credential_router(ports: Ports) -> APIRouter:
+    """Re-issue, state and letter."""
+    router = APIRouter(prefix="/v1/credentials/{credential}", tags=["customers"])
+
+    @router.post("/reissue")
     async def new_pin(
         request: Request,
         credential: Annotated[Id, Path()],
@@ -72,13 +79,9 @@ def credential_router(ports: Ports) -> APIRouter:
         purpose: PurposeHeader = None,
     ) -> PinAnswer:
         reissued = await reissue(credential, order=_order(request, by, purpose), ports=ports)
-        return PinAnswer(
-            credential_id=credential,
-            pin=reissued.told.get("pin"),
-            sealed_pin=reissued.told.get("sealed_pin"),
-        )
+        return PinAnswer(credential_id=credential, **reissued.told)
 
-    @router.post("/credentials/{credential}/state")
+    @router.post("/state")
     async def state(
         request: Request,
         body: StateBody,
@@ -89,7 +92,7 @@ def credential_router(ports: Ports) -> APIRouter:
         order = _order(request, by, purpose)
         return _changed(await _CHANGES[body.change](credential, order=order, ports=ports))
 
-    @router.post("/credentials/{credential}/letter")
+    @router.post("/letter")
     async def letter(
         request: Request,
         body: LetterBody,
