@@ -29,3 +29,9 @@ def zygotes() -> list[int]:
         if b"voicefile.ingest.decoder_process" in command:
             found.append(pid)
     return found
+
+
+def peak_memory_mib(pid: int) -> int:
+    """The most a process has had resident."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1_024

@@ -55,8 +55,9 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     # One heap, so that the limit of address space is not spent on reserves.
     "MALLOC_ARENA_MAX": "1",
-    # Blocks of sound reuse memory of the heap; mapping each anew costs a third of the decoding.
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    # What is computed with a block of sound reuses memory of the heap: mapping it anew each time
+    # costs a third of the decoding. What is kept is mapped, lest it scatter over the heap.
+    "MALLOC_MMAP_THRESHOLD_": "200000",
     "MALLOC_TRIM_THRESHOLD_": "268435456",
 }
 

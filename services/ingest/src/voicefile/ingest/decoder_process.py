@@ -27,7 +27,6 @@ from voicefile.ingest.decoder_protocol import (
     NOT_CONFINED,
     OUT_OF_MEMORY,
     PEAKS_PIECE_BYTES,
-    PIECE_BYTES,
     READ,
     REFUSED,
     DecodeLimits,
@@ -110,14 +109,8 @@ def _report(channel: Channel, recognised: Recognised, heard: Heard) -> None:
         heard.telephone.pcm_bytes,
     )
     channel.send(Message.DECODED, summary)
-    waiting = bytearray()
     for piece in heard.telephone.pieces:
-        waiting += piece
-        while len(waiting) >= PIECE_BYTES:
-            channel.send(Message.PCM, waiting[:PIECE_BYTES])
-            del waiting[:PIECE_BYTES]
-    if waiting:
-        channel.send(Message.PCM, waiting)
+        channel.send(Message.PCM, piece)
     peaks = heard.telephone.peaks()
     for start in range(0, len(peaks), PEAKS_PIECE_BYTES):
         channel.send(Message.PEAKS, peaks[start : start + PEAKS_PIECE_BYTES])

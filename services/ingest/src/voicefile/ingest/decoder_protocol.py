@@ -87,7 +87,7 @@ class DecodeLimits:
     memory_max_mib: int = 256
     """Resident memory of the process that decodes it."""
 
-    wall_max_s: int = 120
+    wall_max_s: int = 300
     """Seconds ingest waits for the decoder in all; the time it waits for ingest is not counted."""
 
     cpu_min_s: int = 10

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from voicefile.ingest.decoder_protocol import (
     BYTES_PER_SAMPLE,
     PEAK_MAX,
+    PIECE_BYTES,
     SAMPLES_PER_PEAK,
     TELEPHONE_RATE_HZ,
 )
@@ -60,7 +61,8 @@ class Telephone:
     """Collects 16-bit samples of 8 kHz mono, and measures them frame by frame."""
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytearray] = []
+        """All of PIECE_BYTES but the last: many small ones would scatter over memory."""
         self.samples = 0
         self._peaks: list[bytes] = []
         self._rest: Pcm = np.zeros(0, np.int16)
@@ -75,12 +77,20 @@ class Telephone:
         """Takes mono samples of 8 kHz, full scale being 1."""
         scaled = np.rint(mono * np.float32(INT16_FULL_SCALE))
         pcm = scaled.clip(-INT16_FULL_SCALE, INT16_FULL_SCALE - 1).astype("<i2")
-        self.pieces.append(pcm.tobytes())
+        self._keep(pcm.tobytes())
         self.samples += pcm.size
         joined = np.concatenate((self._rest, pcm))
         whole = joined.size - joined.size % SAMPLES_PER_PEAK
         self._measure(joined[:whole].reshape(-1, SAMPLES_PER_PEAK), SAMPLES_PER_PEAK)
         self._rest = joined[whole:]
+
+    def _keep(self, pcm: bytes) -> None:
+        while pcm:
+            if not self.pieces or len(self.pieces[-1]) == PIECE_BYTES:
+                self.pieces.append(bytearray())
+            room = PIECE_BYTES - len(self.pieces[-1])
+            self.pieces[-1] += pcm[:room]
+            pcm = pcm[room:]
 
     def finish(self) -> None:
         """Measures the last frame, which may be shorter."""
