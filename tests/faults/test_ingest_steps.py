@@ -38,6 +38,7 @@ from voicefile.chassis.inprocess import BASE_URL, in_process_client
 from voicefile.contracts.deed.v1 import Action
 from voicefile.crypto.secret import SecretText
 from voicefile.ingest.reservations import reservation_id
+from voicefile.ingest.store import RESERVATIONS
 
 pytestmark = pytest.mark.faults
 
@@ -120,6 +121,19 @@ async def mended(place, key):
         await check(stand, key, first.json())
 
 
+async def forgotten(place):
+    """What a day makes of it when nobody ever asks again: all of it, or nothing."""
+    async with place.ingest(Clock(NOW_S + DAY_S)) as stand:
+        await stand.sweeper.sweep()
+        left = await stand.desk.marking.reservations._store.scan(RESERVATIONS)
+        assert [document.body["marked"] for document in left] == [True] * len(stand.auth.issued)
+        assert await stand.names() == stand.auth.owned()
+        assert not any((place.root / "blobs" / "unfinished").glob("*"))
+        assert len(await stand.stored_facts()) == len(stand.auth.issued)
+        for recording in stand.auth.issued:
+            assert await stand.heard(recording, "original") == AUDIO
+
+
 async def check(stand, key, answer):
     recording = answer["recording_id"]
     assert list(stand.auth.issued) == [recording], "one recording"
@@ -167,6 +181,8 @@ def test_killed_at_every_step_an_upload_is_one_recording(disk, after):
         pid = in_a_child(partial(upload, place, key, Fuse(at, after=after)))
         _, status = os.waitpid(pid, 0)
         assert os.waitstatus_to_exitcode(status) == KILLED, step
+        shutil.copytree(place.root, disk / f"forgotten{at}")
+        asyncio.run(forgotten(Place(disk / f"forgotten{at}")))
         asyncio.run(mended(place, key))
 
 

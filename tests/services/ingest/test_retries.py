@@ -93,6 +93,25 @@ async def test_a_lost_answer_is_found_by_the_retry(stand):
     assert stand.auth.asked == ["issue", "issue"]
 
 
+async def test_what_is_issued_and_not_marked_is_not_stored_again(stand):
+    key, audio = new_key(), speech()
+    reservations = stand.desk.marking.reservations
+    mark, reservations.mark = reservations.mark, out_of_memory
+    assert (await stand.upload(audio, key=key)).status_code == 500
+    reservations.mark = mark
+    names = await stand.names()
+    stand.clock.now_s += 16
+    again = await stand.upload(audio, key=key)
+    assert again.json() == stand.auth.issued[again.json()["recording_id"]]["answer"]
+    assert (await reservation(stand, key)).attempt == 1
+    assert stand.auth.asked.count("issue") == 1
+    assert await stand.names() == names
+
+
+async def out_of_memory(*_):
+    raise MemoryError
+
+
 async def test_an_answer_that_stays_unknown_keeps_everything_for_the_retry(stand):
     key, audio = new_key(), speech()
 
@@ -105,6 +124,28 @@ async def test_an_answer_that_stays_unknown_keeps_everything_for_the_retry(stand
     assert again.status_code == 201
     assert (await reservation(stand, key)).attempt == 2
     assert await stand.heard(again.json()["recording_id"], "original") == audio
+
+
+async def test_a_refusal_after_silence_decides_nothing(stand):
+    # The silent question may still be on its way, so its blobs are not ours to delete.
+    stand.auth.unreachable = 1
+    stand.auth.refuse = ("tenant-closed", 403)
+    assert (await stand.upload()).status_code == 503
+    assert len(await stand.names()) == 3
+
+
+async def test_a_refused_retry_does_not_free_a_key_that_may_be_issued_yet(stand):
+    key, audio = new_key(), speech()
+    stand.auth.gate = asyncio.Event()
+    first = asyncio.create_task(stand.upload(audio, key=key))
+    await until(lambda: stand.auth.asked == ["issue"])
+    stand.clock.now_s += 16
+    stand.desk.marking.reservations.pass_on(reservation_id(PARTNER.id, SecretText(key)))
+    assert (await stand.upload(audio, key=key, consent=None)).status_code == 422
+    stand.auth.gate.set()
+    assert (await first).status_code == 201
+    assert (await stand.upload(audio, key=key)).content == (await first).content
+    assert len(stand.auth.issued) == 1
 
 
 async def test_an_expired_answer_names_reissue(stand):
