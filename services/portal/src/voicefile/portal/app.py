@@ -76,6 +76,8 @@ def _show_refusals(app: FastAPI) -> None:
 
     app.add_exception_handler(vault.SessionOver, over)
     app.add_exception_handler(vault.NotThere, message("not_found_heading", "not_found", 404))
+    # What no page foresees (an agent's token in a customer's cookie) shows nothing, and no error.
+    app.add_exception_handler(vault.VaultError, message("not_found_heading", "not_found", 404))
     app.add_exception_handler(vault.Unavailable, message("title", "unavailable", 503))
     app.add_exception_handler(vault.TooMany, message("title", "too_many", 429))
     app.add_exception_handler(FormRefused, message("title", "session_over", 400))

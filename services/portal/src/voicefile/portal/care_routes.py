@@ -66,7 +66,10 @@ async def search(request: Request) -> Response:
     field, purpose = form.get("field", ""), form.get("purpose", "")
     if field not in FIELDS or purpose not in PURPOSES:
         return _search_page(request, error="purpose_missing", status=422)
-    found = await known.search(token, field, form.get("value", "").strip(), purpose=purpose)
+    try:
+        found = await known.search(token, field, form.get("value", "").strip(), purpose=purpose)
+    except vault.Refused:
+        found = []  # nothing was typed, or more than any such value has
     results = [
         {
             "credential": each["credential_id"],
