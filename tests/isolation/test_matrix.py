@@ -6,48 +6,26 @@ refused for who asked and not for how.
 """
 
 import asyncio
-import re
 from collections import Counter
 
 import pytest
 import pytest_asyncio
-from tests.isolation.rows import Ask, Cell, Position, Row
+from tests.isolation.marks import hidden_from
+from tests.isolation.rows import Cell, Position, Row
 from tests.isolation.table import TABLE
+from tests.isolation.told import plain, send, told
 from tests.isolation.who import PEERS, ROLES, Who
 from tests.isolation.world import Home, World, missing, world
 
 from voicefile.identity.guard import rules_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PARAMETER = re.compile(r"\{(\w+)(:\w+)?\}")
-OF_EACH_REQUEST = {"date", "voicefile-request-id"}
-PERSONAL = ("name", "reference", "access_id")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def vault(tmp_path_factory):
     async with world(tmp_path_factory.mktemp("matrix")) as running:
         yield running
-
-
-def told(answer):
-    """All that an answer tells: status, headers, bytes."""
-    headers = sorted(
-        (name, value) for name, value in answer.headers.items() if name not in OF_EACH_REQUEST
-    )
-    return answer.status_code, tuple(headers), answer.content
-
-
-def hidden_from(who: Who, home: Home, others: list[Home]) -> set[str]:
-    """What must stand in no answer to this asker, whatever was asked."""
-    hidden = set[str]().union(*(other.marks for other in others))
-    if who in {Who.OTHER_PARTNER, Who.CUSTOMER, Who.OTHER_CUSTOMER}:
-        theirs = {Who.CUSTOMER: home.main, Who.OTHER_CUSTOMER: home.neighbour}.get(who)
-        for filed in home.filed:
-            hidden |= filed.marks if filed is not theirs else set()
-    if who in {Who.NOBODY, Who.FORGER, Who.ADMIN, Who.AUDITOR, Who.OPERATOR}:
-        hidden |= {getattr(filed, name) for filed in home.filed for name in PERSONAL}
-    return hidden
 
 
 class Asking:
@@ -123,28 +101,6 @@ class Asking:
         others = self.vault.others(cell.home)
         if any(mark.encode() in text for mark in hidden_from(cell.who, cell.home, others)):
             self.wrong.append(f"{where}: shows what is not theirs")
-
-
-def plain(path: str) -> str:
-    """The template without convertors: as the table writes it."""
-    return PARAMETER.sub(r"{\1}", path)
-
-
-def filled(row: Row, cell: Cell, ask: Ask) -> str:
-    """The path: what is not said otherwise is the thing."""
-    return PARAMETER.sub(lambda found: ask.path.get(found[1], cell.value), row.path)
-
-
-async def send(client, row, cell, ask, headers):
-    return await client.request(
-        row.method,
-        filled(row, cell, ask),
-        params=ask.params,
-        json=ask.json,
-        data=ask.data,
-        files=ask.files,
-        headers=headers,
-    )
 
 
 def routes_of(vault: World) -> dict[str, tuple[str, object]]:
