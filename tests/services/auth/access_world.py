@@ -16,7 +16,7 @@ from voicefile.auth.access_id import new_access_id
 from voicefile.auth.access_routes import ACCESS_PROBLEMS, internal_router, public_router
 from voicefile.auth.access_settings import AccessSettings
 from voicefile.auth.custody import Custody
-from voicefile.auth.customer import Customer, seal_customer
+from voicefile.auth.customer import QUESTION_PROMPT, Customer, seal_customer
 from voicefile.auth.details import seal_details
 from voicefile.auth.directory import Claim
 from voicefile.auth.doors import doors_of
@@ -241,7 +241,9 @@ class World:
             issued_on="2027-01-15",
             locator=locator,
             subject=await seal_customer(
-                Customer({"name": "Erika Muster"}), custody=self.custody, tenant=tenant
+                Customer({"name": "Erika Muster", QUESTION_PROMPT: "Die letzten vier Ziffern?"}),
+                custody=self.custody,
+                tenant=tenant,
             ),
             question=self._question(identity, letter) if question else None,
             tokens=(),
@@ -309,7 +311,7 @@ class World:
             tenant=letter.tenant,
             credential=letter.credential,
         )
-        return Question("iban_last4", "Die letzten vier Ziffern?", verifier, identity.id)
+        return Question("iban_last4", verifier, identity.id)
 
 
 DETAILS = RecordingDetails(

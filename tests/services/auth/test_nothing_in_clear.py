@@ -19,6 +19,8 @@ CUSTOMER = {
 }
 SAID = ("V-KANARIE-2027", "Tarif Kanarie", "agent-kanarie", "+493090210777", "493090210777")
 
+PROMPT = "Wie viele Kanarien haben Sie?"
+
 
 def _forms(text):
     """How a value could stand somewhere."""
@@ -56,7 +58,7 @@ async def test_no_value_of_a_customer_is_in_any_file(tmp_path):
                 agent=SAID[2],
                 customer=CUSTOMER,
                 sensitive=True,
-                question={"kind": "iban_last4", "answer": "90217777"},
+                question={"kind": "digits", "answer": "90217777", "prompt": PROMPT},
             ),
         )
         answer = (await world.issue(partner, upload)).json()
@@ -64,6 +66,7 @@ async def test_no_value_of_a_customer_is_in_any_file(tmp_path):
             *_leaves(CUSTOMER),
             *SAID,
             "90217777",
+            PROMPT,
             answer["pin"],
             answer["access_id"],
             answer["receipt"],

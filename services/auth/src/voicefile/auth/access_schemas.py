@@ -64,7 +64,7 @@ class ChallengeAnswer(BaseModel):
     @classmethod
     def of(cls, asked: Asked) -> "ChallengeAnswer":
         return cls(
-            question=QuestionAsked(kind=asked.question.kind, prompt=asked.question.prompt),
+            question=QuestionAsked(kind=asked.question.kind, prompt=asked.prompt),
             challenge=asked.challenge.expose(),
         )
 

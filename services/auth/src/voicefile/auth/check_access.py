@@ -14,6 +14,7 @@ from voicefile.auth.access_id import normalised
 from voicefile.auth.access_metrics import counted
 from voicefile.auth.access_store import Challenge
 from voicefile.auth.candidates import Candidate, candidate
+from voicefile.auth.customer import QUESTION_PROMPT, open_customer
 from voicefile.auth.customer_sessions import hashed, new_secret
 from voicefile.auth.doors import Doors
 from voicefile.auth.open_session import LEVEL_PIN, SignedIn, freeze, open_session
@@ -33,6 +34,8 @@ class Asked:
     """The PIN was right; the question comes first."""
 
     question: Question = field(repr=False)
+    prompt: str = field(repr=False)
+    """What it asks, if the partner said so."""
     challenge: SecretText
 
 
@@ -159,4 +162,14 @@ async def _let_in(
         deed,
         lambda event: doors.challenges.insert(hashed(secret), challenge, pending=(event,)),
     )
-    return Asked(question, secret)
+    return Asked(question, await _prompt(doors, access), secret)
+
+
+async def _prompt(doors: Doors, access: Stored[Access]) -> str:
+    opened = await open_customer(
+        access.record.subject,
+        custody=doors.ports.custody,
+        tenant=access.tenant,
+        names=(QUESTION_PROMPT,),
+    )
+    return opened.fields.get(QUESTION_PROMPT, "")

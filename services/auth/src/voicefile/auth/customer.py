@@ -15,6 +15,8 @@ from voicefile.identity.ids import new_id
 
 BLOCK_BYTES = 64
 FIELDS = ("name", "phone", "email", "customer_number", "birth_date", "address")
+QUESTION_PROMPT = "question_prompt"
+"""What the customer's question asks: free text of a partner, so it is sealed like a field."""
 
 
 @dataclass(frozen=True)

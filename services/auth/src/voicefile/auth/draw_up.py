@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicefile.auth import policy
 from voicefile.auth.admission import Admission
-from voicefile.auth.customer import Customer
+from voicefile.auth.customer import QUESTION_PROMPT, Customer
 from voicefile.auth.details import seal_details
 from voicefile.auth.errors import EpochRetired, QuestionRequired, UnusableKey
 from voicefile.auth.ports import Ports
@@ -126,12 +126,15 @@ def question_of(admission: Admission, *, credential: str, identity: IdentityKey)
         tenant=admission.body.tenant,
         credential=credential,
     )
-    return Question(brought.kind, brought.prompt or "", verifier, identity.id)
+    return Question(brought.kind, verifier, identity.id)
 
 
-def customer_of(admission: Admission) -> Customer:
-    """The customer's fields as texts, those that are known."""
-    part = admission.body.metadata.customer
+def customer_of(admission: Admission, *, asked: bool) -> Customer:
+    """The customer's fields as texts, those that are known.
+
+    `asked`: the question brought is the one that will be asked, so its words are kept.
+    """
+    part, question = admission.body.metadata.customer, admission.body.metadata.question
     address = {name: text for name, text in (part.address or {}).items() if text}
     fields = {
         "name": part.name,
@@ -140,6 +143,7 @@ def customer_of(admission: Admission) -> Customer:
         "customer_number": part.customer_number,
         "birth_date": part.birth_date,
         "address": json.dumps(address, ensure_ascii=False) if address else None,
+        QUESTION_PROMPT: question.prompt if asked and question else None,
     }
     return Customer({name: text for name, text in fields.items() if text})
 

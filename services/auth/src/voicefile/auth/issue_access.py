@@ -92,7 +92,7 @@ async def _access(
     question = (
         question_of(admission, credential=credential, identity=identity) if sensitive else None
     )
-    customer = customer_of(admission)
+    customer = customer_of(admission, asked=sensitive)
     searchable = {
         **customer.fields,
         "contract_reference": body.metadata.contract_reference,

@@ -70,7 +70,8 @@ def _may_join(access: Access, admission: Admission, *, ports: Ports) -> bool:
 async def _joined(stored: Stored[Access], admission: Admission, *, ports: Ports) -> Access:
     access, tenant = stored.record, admission.body.tenant
     identity = await ports.custody.identity(tenant)
-    customer = customer_of(admission)
+    question = await _question(stored, admission, ports=ports)
+    customer = customer_of(admission, asked=question is not access.question)
     searchable = {
         **customer.fields,
         "contract_reference": admission.body.metadata.contract_reference,
@@ -78,7 +79,7 @@ async def _joined(stored: Stored[Access], admission: Admission, *, ports: Ports)
     tokens = {*access.tokens, *blind_index.tokens(identity, searchable)}
     return replace(
         access,
-        question=await _question(stored, admission, ports=ports),
+        question=question,
         subject=await with_more(access.subject, customer, custody=ports.custody, tenant=tenant),
         tokens=tuple(sorted(tokens)),
     )

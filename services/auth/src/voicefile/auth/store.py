@@ -117,10 +117,12 @@ class RecordingDetails(Struct, frozen=True, omit_defaults=True):
 
 
 class Question(Struct, frozen=True, omit_defaults=True):
-    """One more thing to know, as digits; only its keyed hash is kept."""
+    """One more thing to know, as digits; only its keyed hash is kept.
+
+    What it asks, where the partner said so, is sealed with the customer's fields.
+    """
 
     kind: str
-    prompt: str
     verifier: bytes
     pepper: str
     """Which version of the tenant's identity key peppered the verifier."""

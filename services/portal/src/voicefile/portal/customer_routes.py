@@ -66,7 +66,8 @@ def _question(request: Request, signed_in: SignedIn) -> Response:
     pages: Pages = request.app.state.pages
     texts = pages.catalogues[pages.language(request)].texts
     kind = signed_in.question if signed_in.question in _QUESTIONS else "digits"
-    prompt = texts[f"question_{kind}"]
+    # The partner's own words first: which digits it agreed on with the customer, only it knows.
+    prompt = signed_in.prompt or texts[f"question_{kind}"]
     return pages.page(request, "question.html", challenge=signed_in.challenge, prompt=prompt)
 
 

@@ -66,6 +66,7 @@ class SignedIn:
 
     token: str = field(repr=False, default="")
     question: str = ""
+    prompt: str = field(repr=False, default="")
     challenge: str = field(repr=False, default="")
 
 
@@ -183,5 +184,8 @@ def _slug(answer: httpx.Response) -> str:
 
 def _signed_in(answer: Mapping[str, Any]) -> SignedIn:
     if "question" in answer:
-        return SignedIn(question=answer["question"]["kind"], challenge=answer["challenge"])
+        asked = answer["question"]
+        return SignedIn(
+            question=asked["kind"], prompt=asked["prompt"], challenge=answer["challenge"]
+        )
     return SignedIn(token=answer["session_token"])
