@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 from tests.services.auth.issuing_world import an_auth, metadata
 
+from voicefile.auth.recording_status import recording_status
+from voicefile.auth.records import access_documents
+from voicefile.auth.scrub import scrub
 from voicefile.auth.store import ACCESS, DEPLOYMENT, PRINCIPALS, TENANTS
 from voicefile.crypto.errors import Tampered
 from voicefile.docstore.port import Document
@@ -135,10 +138,50 @@ async def test_a_document_given_to_another_tenant_is_noticed(vault, documents):
     victim, _ = documents
     elsewhere = await vault.tenant("borealis.example")
     await vault.docs.delete(ACCESS, victim)
-    await vault.docs.insert(ACCESS, Document(victim.id, elsewhere, victim.body))
-    with pytest.raises(Exception, match=r"^(?!.*Erika).*$") as noticed:
-        await vault.ports.access.of(elsewhere).get(victim.id)
-    assert noticed.type.__name__ in {"Tampered", "UnknownKey"}
+    moved = await vault.docs.insert(ACCESS, Document(victim.id, elsewhere, victim.body))
+    assert not await is_noticed(vault, victim), "it is missing where it was"
+    assert await is_noticed(vault, moved)
+
+
+async def test_an_index_that_leads_astray_is_noticed(vault, partner, documents):
+    victim, other = documents
+    (wanted,) = (each["id"] for each in victim.body["recordings"])
+
+    class Astray:
+        """A database whose index was bent: it answers another document of the same tenant."""
+
+        def __getattr__(self, name):
+            return getattr(vault.docs, name)
+
+        async def find(self, *_, **__):
+            return [await vault.docs.get(ACCESS, other.id)]
+
+    bent = replace(vault.ports, access=access_documents(Astray(), vault.custody))
+    with pytest.raises(Tampered):
+        await recording_status(wanted, tenant=partner.tenant, partner=partner.id, ports=bent)
+
+
+async def test_a_forgery_that_a_route_met_is_a_deed(vault, documents):
+    victim, _ = documents
+    await write(vault, victim, {**victim.body, "state": "active"})
+    care = await vault.token(victim.tenant, Role.CARE)
+    path = f"/v1/credentials/{victim.id}/state"
+    told = await vault.call("POST", path, token=care, purpose="dispute", json={"change": "freeze"})
+    assert told.status_code == 500
+    assert victim.id not in told.text
+    (deed,) = await vault.deeds("INTEGRITY_FAILED")
+    assert (deed.tenant, deed.object_id) == (victim.tenant, victim.id)
+
+
+async def test_a_forgery_nobody_asks_for_is_found_by_the_scrub(vault, documents):
+    victim, _ = documents
+    clean = await scrub(vault.ports)
+    assert (clean.read, clean.forged) == (4, 0)
+    await write(vault, victim, {**victim.body, "state": "active"})
+    await vault.docs.insert(ACCESS, Document("invented", "nowhere", {"state": "active"}))
+    found = await scrub(vault.ports)
+    assert (found.read, found.forged) == (5, 2)
+    assert len(await vault.deeds("INTEGRITY_FAILED")) == 2
 
 
 async def test_every_reader_notices(vault, partner, documents):

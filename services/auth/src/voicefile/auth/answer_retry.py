@@ -38,8 +38,11 @@ async def find_issued(tenant: str, recording_id: str, *, ports: Ports) -> Issued
     stored = await ports.access.of(tenant).find_one("recording", recording_id)
     if stored is None:
         return None
-    recording = next(each for each in stored.record.recordings if each.id == recording_id)
-    return Issued(stored, recording)
+    for recording in stored.record.recordings:
+        if recording.id == recording_id:
+            return Issued(stored, recording)
+    # The index led to a document that does not hold it: somebody wrote past us.
+    raise Tampered("the recording's index")
 
 
 async def answer_issue(issued: Issued, body: IssueBody, *, ports: Ports) -> bytes:

@@ -16,12 +16,14 @@ from voicefile.auth.credential_routes import credential_router, search_router
 from voicefile.auth.custody import Custody
 from voicefile.auth.doors import Doors, doors_of
 from voicefile.auth.events import TOPIC, Fact, wrap
+from voicefile.auth.forgeries import tell_forgeries
 from voicefile.auth.internal_routes import ingest_router
 from voicefile.auth.open_tenant import first_start
 from voicefile.auth.pin_pool import PinPool
 from voicefile.auth.ports import Ports, ports_of
 from voicefile.auth.problems_table import PROBLEMS
 from voicefile.auth.rotate import rotate
+from voicefile.auth.scrub import scrub
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.sign_in_routes import sign_in_router
 from voicefile.auth.sweep import sweep
@@ -121,6 +123,8 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
     )
     internal.include_router(ingest_router(ports))
     internal.include_router(access_routes.internal_router(doors))
+    for app in (public, internal):
+        tell_forgeries(app, ports.deeds)
     return public, internal
 
 
@@ -146,8 +150,14 @@ async def _housekeeping(ports: Ports) -> AsyncIterator[None]:
     async def clear() -> None:
         await sweep(ports)
 
+    async def look() -> None:
+        # Once a day and not at the start: it reads every record there is.
+        await asyncio.sleep(ports.settings.scrub_every_s)
+        await scrub(ports)
+
     async with asyncio.TaskGroup() as loops:
         tasks = [
+            loops.create_task(_every(0, look, name="scrub")),
             loops.create_task(_every(ports.settings.custody_ttl_s / 10, forget, name="custody")),
             loops.create_task(_every(ports.settings.rotate_every_s, turn, name="rotate")),
             loops.create_task(_every(ports.settings.sweep_every_s, clear, name="sweep")),

@@ -26,7 +26,7 @@ from voicefile.crypto.keyring import (
     unlock_receipt_key,
 )
 from voicefile.crypto.primitives import SigningKey, hmac_sha512
-from voicefile.crypto.rootkey import RootKey
+from voicefile.crypto.rootkey import RootKey, VersionGone
 from voicefile.crypto.secret import DataKey, Secret, SecretKey, SubjectKey
 from voicefile.docstore.port import DocStore
 from voicefile.identity.ids import PLATFORM
@@ -209,7 +209,7 @@ class Custody:
             return held  # type: ignore[return-value]  # kept under `what` alone
         try:
             key = await unlock(await self.namespace(tenant))
-        except (UnknownKey, EpochGone):
+        except (UnknownKey, EpochGone, VersionGone):
             # Another instance may have turned the keys since this one looked.
             self.forget(tenant)
             key = await unlock(await self.namespace(tenant))

@@ -23,12 +23,22 @@ from voicefile.auth.store import (
     Reseller,
     Tenant,
 )
+from voicefile.crypto.errors import Tampered, UnknownKey
 from voicefile.crypto.keyring import IdentityKey
 from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent, Value
 from voicefile.docstore.tenant import TenantCollection
 
 T = TypeVar("T", Access, Principal, Tenant, Reseller, Deployment)
 PAGE_DOCUMENTS = 100
+
+
+class RecordForged(Tampered):
+    """A document that auth did not write, or not like this, or not there."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__("a record does not carry its MAC")
+        self.tenant = document.tenant
+        self.document = document.id
 
 
 class Identities(Protocol):
@@ -78,12 +88,21 @@ class Records(Generic[T]):
         return TenantRecords(self, documents=documents, tenant=tenant)
 
     async def believe(self, document: Document) -> Stored[T]:
-        """The document's record, once its MAC is checked. Raises Tampered."""
-        record = msgspec.convert(document.body, self._kind)
-        identity = await self._identities.identity(document.tenant, identity_version(record))
+        """The document's record, once its MAC is checked. Raises RecordForged."""
+        try:
+            return Stored(await self._checked(document), document)
+        except Tampered:
+            raise RecordForged(document) from None
+
+    async def _checked(self, document: Document) -> T:
+        try:
+            record = msgspec.convert(document.body, self._kind)
+            identity = await self._identities.identity(document.tenant, identity_version(record))
+        except (msgspec.ValidationError, UnknownKey):
+            raise Tampered(f"the {self._collection.name} record is not one of ours") from None
         place = Place(self._collection.name, document.tenant, document.id)
         check_record(record, place=place, identity=identity)
-        return Stored(record, document)
+        return record
 
     async def body_of(self, record: T, *, tenant: str, document_id: str) -> Mapping[str, Value]:
         """The record under the current identity key, as a document holds it."""
@@ -153,36 +172,60 @@ class TenantRecords(Generic[T]):
 def access_documents(store: DocStore, identities: Identities) -> Records[Access]:
     """The access documents, with what their indexes need beside them."""
     return Records(
-        store, collection=ACCESS, kind=Access, identities=identities, beside=_beside_access
+        store,
+        collection=ACCESS,
+        kind=Access,
+        identities=identities,
+        beside=_beside_access,
     )
 
 
 def tenants(store: DocStore, identities: Identities) -> Records[Tenant]:
     """The tenants' own records; a tenant's document id is its tenant id."""
     return Records(
-        store, collection=TENANTS, kind=Tenant, identities=identities, beside=lambda _: {}
+        store,
+        collection=TENANTS,
+        kind=Tenant,
+        identities=identities,
+        beside=_nothing,
     )
 
 
 def principals(store: DocStore, identities: Identities) -> Records[Principal]:
     """Everybody who may sign in."""
     return Records(
-        store, collection=PRINCIPALS, kind=Principal, identities=identities, beside=lambda _: {}
+        store,
+        collection=PRINCIPALS,
+        kind=Principal,
+        identities=identities,
+        beside=_nothing,
     )
 
 
 def resellers(store: DocStore, identities: Identities) -> Records[Reseller]:
     """The resellers, documents of the platform."""
     return Records(
-        store, collection=RESELLERS, kind=Reseller, identities=identities, beside=lambda _: {}
+        store,
+        collection=RESELLERS,
+        kind=Reseller,
+        identities=identities,
+        beside=_nothing,
     )
 
 
 def deployments(store: DocStore, identities: Identities) -> Records[Deployment]:
     """The one document of what all tenants share."""
     return Records(
-        store, collection=DEPLOYMENT, kind=Deployment, identities=identities, beside=lambda _: {}
+        store,
+        collection=DEPLOYMENT,
+        kind=Deployment,
+        identities=identities,
+        beside=_nothing,
     )
+
+
+def _nothing(_: object) -> dict[str, Value]:
+    return {}
 
 
 def _beside_access(access: Access) -> dict[str, Value]:

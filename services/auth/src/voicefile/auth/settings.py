@@ -33,6 +33,9 @@ class AuthSettings(BaseSettings):
     sweep_every_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 300
     """How often expired answers, used assertions and claims of nothing are swept."""
 
+    scrub_every_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] = DAY_S
+    """How often every record is read, to see whether somebody wrote past auth."""
+
     claim_max_s: Annotated[int, Field(ge=60)] = DAY_S
     """A claimed access ID without a credential is given back after this."""
 
