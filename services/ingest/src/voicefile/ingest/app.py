@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import httpx
+from fastapi import FastAPI
 
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.limits import BodyLimit
@@ -56,59 +58,66 @@ def build(
 ) -> Service:
     """`client` reaches auth as the peer `ingest`; `on_failure` ends the instance."""
     auth = Auth(client, timeout_s=settings.auth_timeout_s)
+    keys = SealingKeys(auth.signing_keys, deployment=deployment, ttl_s=settings.signing_keys_ttl_s)
     reservations = Reservations(docs, settings=settings, now_s=now_s)
-    tenants = Tenants(docs)
-    feed = Feed(docs, settings=settings, now_s=now_s)
     deeds: DeedSeries[RecordingStored] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
     )
-    marking = Marking(auth=auth, blobs=blobs, reservations=reservations, deeds=deeds)
-    decoders = decoders or Decoders()
-    sweeper = Sweeper(marking, settings=settings, now_s=now_s)
-    relay = Relay(docs, bus)
-    facts = AuthFacts(tenants=tenants, feed=feed, reservations=reservations)
+    desk = Desk(
+        issuing=Issuing(auth=auth, keys=keys, deployment=deployment, settings=settings),
+        marking=Marking(auth=auth, blobs=blobs, reservations=reservations, deeds=deeds),
+        tenants=Tenants(docs),
+        decoders=decoders or Decoders(),
+        places=Places(settings.uploads_max),
+        now_s=now_s,
+    )
+    feed = Feed(docs, settings=settings, now_s=now_s)
+    facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
+    app = _public(settings, desk=desk, feed=feed, tokens=tokens)
+    app.state.sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s)
 
+    async def ready() -> bool:
+        return desk.decoders.ready and await docs.ready()
+
+    return Service(
+        name="ingest",
+        public=app,
+        running=partial(_running, Relay(docs, bus), desk.decoders, app.state.sweeper),
+        ready=ready,
+    )
+
+
+def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVerifier) -> FastAPI:
     app = new_app(
         "voiceFileServer ingest",
         problems=problem_table(settings),
         tokens=tokens,
-        bodies={RECORDINGS_PATH: upload_limit(settings)},
+        bodies={RECORDINGS_PATH: _upload_limit(settings)},
     )
+    # Added last, so it stands outermost: what it drops counts for no limit of the app's own.
     app.add_middleware(
         Lingering,
         discard_bytes_max=settings.refused_discard_bytes_max,
         discard_s=settings.refused_discard_s,
     )
-    keys = SealingKeys(auth.signing_keys, deployment=deployment, ttl_s=settings.signing_keys_ttl_s)
+    app.state.desk = desk
     app.state.feed = feed
-    app.state.sweeper = sweeper
-    app.state.desk = Desk(
-        issuing=Issuing(auth=auth, keys=keys, deployment=deployment, settings=settings),
-        marking=marking,
-        tenants=tenants,
-        decoders=decoders,
-        places=Places(settings.uploads_max),
-        now_s=now_s,
-    )
     app.include_router(router)
-
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        async with relay.running(), decoders.running(), asyncio.TaskGroup() as tasks:
-            sweeping = tasks.create_task(sweeper.keep_sweeping())
-            try:
-                yield
-            finally:
-                sweeping.cancel()
-
-    async def ready() -> bool:
-        return decoders.ready and await docs.ready()
-
-    return Service(name="ingest", public=app, running=running, ready=ready)
+    return app
 
 
-def upload_limit(settings: IngestSettings) -> BodyLimit:
+@asynccontextmanager
+async def _running(relay: Relay, decoders: Decoders, sweeper: Sweeper) -> AsyncIterator[None]:
+    async with relay.running(), decoders.running(), asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(sweeper.keep_sweeping())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+
+
+def _upload_limit(settings: IngestSettings) -> BodyLimit:
     """What the connection may bring; the parts' own limits are inside of it."""
     return BodyLimit(
         bytes_max=settings.upload_bytes_max + settings.metadata_bytes_max + FRAMING_BYTES,
