@@ -168,16 +168,19 @@ class KeyNamespace:
 class IdentityKey(Secret):
     """A tenant's identity key, unlocked: the root of what recognises a person within a tenant."""
 
-    __slots__ = ("_key", "id")
+    __slots__ = ("_derived", "_key", "id")
 
     def __init__(self, version_id: str, key: SecretKey) -> None:
         self.id = version_id
         self._key = key
+        self._derived: dict[Purpose, SecretKey] = {}
 
     def derive(self, label: Purpose) -> SecretKey:
-        """The key for this purpose; tells nothing about the others."""
-        info = _IDENTITY_LABEL + label.value.encode("ascii")
-        return SecretKey(hkdf_expand_sha512(self._key, info, KEY_BYTES))
+        """The key for this purpose; tells nothing about the others. Lives as long as this does."""
+        if label not in self._derived:
+            info = _IDENTITY_LABEL + label.value.encode("ascii")
+            self._derived[label] = SecretKey(hkdf_expand_sha512(self._key, info, KEY_BYTES))
+        return self._derived[label]
 
 
 class EpochKey(Secret):

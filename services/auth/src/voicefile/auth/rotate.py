@@ -32,7 +32,7 @@ from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.docstore.port import VersionConflict
 from voicefile.identity.ids import PLATFORM
 
-BATCH_DOCUMENTS = 64
+BATCH_DOCUMENTS = 256
 """Access documents that are re-wrapped at the same time: they share commits."""
 
 
