@@ -40,6 +40,7 @@ class FakeAuth:
     reachable: bool = True
     granted: list[str] = field(default_factory=list)
     renewals: int = 0
+    renewed_by: list[str] = field(default_factory=list)
     ended: list[tuple[str, int, str]] = field(default_factory=list)
 
     async def release(self, listener, recording_id, *, listening, request_id):
@@ -62,9 +63,13 @@ class FakeAuth:
         if not self.renewable:
             raise ReleaseOver
         self.renewals += 1
+        self.renewed_by.append(listener.bearer)
         return 45.0
 
     async def end(self, listener, release_id, *, bytes_sent, end):
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise AuthUnavailable
         self.ended.append((release_id, bytes_sent, end))
 
 
@@ -140,6 +145,15 @@ async def test_a_new_token_of_the_same_agent_is_the_same_listening(listenings, a
     assert len(auth.granted) == 1
 
 
+async def test_a_renewal_is_asked_for_with_the_newest_token(listenings, auth, clock):
+    for token in ("expires soon", "fresh"):
+        agent = Listener(Role.CARE, token, principal="aa" * 16, purpose="quality")
+        await listenings.of(agent, RECORDING, request_id="r")
+        clock.now_s += 60
+    await listenings.of(agent, RECORDING, request_id="r")
+    assert auth.renewed_by == ["fresh", "fresh"]
+
+
 async def test_a_lapsed_lease_is_renewed_on_the_same_release(listenings, auth, clock):
     first = await listenings.of(CUSTOMER, RECORDING, request_id="r")
     clock.now_s += 60
@@ -203,6 +217,66 @@ async def test_an_instance_holds_no_more_keys_than_it_may(listenings):
         await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
     with pytest.raises(TooManyListenings):
         await listenings.of(Listener(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
+
+
+async def test_one_listener_does_not_take_all_places(auth, clock, outcomes):
+    settings = PlaybackSettings(listenings_max=10, listenings_per_listener_max=2)
+    listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes, now=clock)
+    for n in range(2):
+        await listenings.of(CUSTOMER, f"{n:032x}", request_id="r")
+    with pytest.raises(TooManyListenings):
+        await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    await listenings.of(Listener(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+
+
+async def test_what_is_over_gets_its_outcome_before_the_next_one_begins(
+    listenings, auth, clock, recorded
+):
+    first = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    first.bytes_sent = 77
+    clock.now_s += 60
+    auth.renewable = False
+    with pytest.raises(ReleaseOver):
+        await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    auth.renewable = True
+    second = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert second is not first
+    assert await recorded() == [(first.release.id, 77, Outcome.OUTCOME_DONE)]
+
+
+async def test_who_comes_back_while_an_idle_listening_ends_gets_a_living_one(
+    listenings, clock, recorded
+):
+    first = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    clock.now_s += 301
+    async with asyncio.TaskGroup() as together:
+        together.create_task(listenings.look_after())
+        again = together.create_task(listenings.of(CUSTOMER, RECORDING, request_id="r"))
+    assert listenings.usable(again.result())
+    ended = [release for release, _, _ in await recorded()]
+    assert ended == ([] if again.result() is first else [first.release.id])
+
+
+async def test_no_byte_leaves_while_the_outcome_is_written(listenings, store, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    usable_meanwhile = []
+    write = store.replace
+
+    async def replacing(collection, document):
+        usable_meanwhile.append(listenings.usable(listening))
+        return await write(collection, document)
+
+    store.replace = replacing
+    await listenings.end_all()
+    assert usable_meanwhile == [False]
+
+
+async def test_stopping_records_every_outcome_though_auth_is_away(listenings, auth, recorded):
+    for n in range(3):
+        await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    auth.reachable = False
+    await listenings.end_all()
+    assert len(await recorded()) == 3
 
 
 async def test_stopping_gives_every_listening_its_outcome(listenings, recorded):

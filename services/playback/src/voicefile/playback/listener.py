@@ -16,8 +16,13 @@ class Listener:
     """A care agent's id; empty for a customer, whose id only auth knows."""
     purpose: str = ""
 
+    @property
+    def who(self) -> str:
+        """The same for all that one agent, or one customer's session, asks for."""
+        told = self.principal or self.bearer
+        return hashlib.sha256(f"voicefile/listener\0{told}".encode()).hexdigest()
+
     def listening_key(self, recording_id: str) -> str:
         """What makes two requests one listening: this session or agent, purpose and recording."""
-        who = self.principal or self.bearer
-        parts = ("voicefile/listening", who, self.purpose, recording_id)
+        parts = ("voicefile/listening", self.who, self.purpose, recording_id)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

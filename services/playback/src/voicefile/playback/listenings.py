@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -33,6 +34,7 @@ class Listening:
     """One listening on this instance. `key` is only readable while the lease lives."""
 
     listener: Listener
+    """With the newest token it was asked with: renewals are asked for in its name."""
     release: Release
     document: Document
     leased_until: float
@@ -59,7 +61,7 @@ class Listenings:
         self._outcomes = outcomes
         self._now = now
         self._open: dict[str, Listening] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, listener: Listener, recording_id: str, *, request_id: str) -> Listening:
         """The listening this request belongs to, with a living lease; a new one if there is none.
@@ -68,21 +70,21 @@ class Listenings:
         """
         key = listener.listening_key(recording_id)
         # Two first requests at once (a player asks for peaks and audio) are one listening.
-        async with self._opening.setdefault(key, asyncio.Lock()):
-            try:
-                found = self._open.get(key)
-                if found and not found.over:
-                    return await self._alive(found)
-                return await self._begin(key, listener, recording_id, request_id=request_id)
-            finally:
-                if key not in self._open:
-                    self._opening.pop(key, None)
+        async with self._turn(key):
+            found = self._open.get(key)
+            if found is not None and not found.over:
+                # An agent's token lives shorter than a listening may: the newest counts.
+                found.listener = listener
+                return await self._alive(found)
+            if found is not None:
+                # Over, and nobody came by yet to record its outcome: that is not to be lost.
+                await self._end(key, found, "over")
+            return await self._begin(key, listener, recording_id, request_id=request_id)
 
     async def _begin(
         self, key: str, listener: Listener, recording_id: str, *, request_id: str
     ) -> Listening:
-        if len(self._open) >= self._settings.listenings_max:
-            raise TooManyListenings
+        self._require_room(listener)
         asked = self._now()
         release = await self._auth.release(
             listener, recording_id, listening=key, request_id=request_id
@@ -93,6 +95,15 @@ class Listenings:
         )
         self._open[key] = begun
         return begun
+
+    def _require_room(self, listener: Listener) -> None:
+        # One agent with a script must not take the places of everybody else.
+        theirs = sum(each.listener.who == listener.who for each in self._open.values())
+        if (
+            len(self._open) >= self._settings.listenings_max
+            or theirs >= self._settings.listenings_per_listener_max
+        ):
+            raise TooManyListenings
 
     async def _alive(self, listening: Listening) -> Listening:
         listening.asked_at = self._now()
@@ -150,12 +161,24 @@ class Listenings:
                 log.warning("lease_not_renewed", **where_it_broke(error))
 
     async def _look_after(self, key: str, listening: Listening) -> None:
-        idle_s = self._now() - listening.asked_at
         if listening.streams and not listening.over:
             if listening.leased_until - self._now() <= self._settings.renew_before_s:
                 await self._renew(listening)
-        elif listening.over or idle_s > self._settings.listening_idle_s:
-            await self._end(key, listening, "over" if listening.over else "idle")
+        elif self._is_over(listening):
+            # In its turn, and asked once more: whoever came back meanwhile plays on.
+            async with self._turn(key):
+                if self._open.get(key) is listening and self._is_over(listening):
+                    await self._end(key, listening, "over" if listening.over else "idle")
+
+    def _is_over(self, listening: Listening) -> bool:
+        idle_s = self._now() - listening.asked_at
+        return listening.over or (
+            not listening.streams and idle_s > self._settings.listening_idle_s
+        )
+
+    def _turn(self, key: str) -> asyncio.Lock:
+        """One at a time begins or ends the listening of this key."""
+        return self._turns.setdefault(key, asyncio.Lock())
 
     async def end_all(self) -> None:
         """Before the process stops: every listening gets its outcome."""
@@ -163,13 +186,19 @@ class Listenings:
             await self._end(key, listening, "stopped")
 
     async def _end(self, key: str, listening: Listening, end: str) -> None:
-        # The outcome first: a listening forgotten without one would leave a release unexplained.
-        await self._outcomes.ended(
-            listening.document, bytes_sent=listening.bytes_sent, outcome=Outcome.OUTCOME_DONE
-        )
+        # From here no byte leaves any more, so what the outcome counts is all there was.
         listening.over = True
-        self._open.pop(key, None)
-        self._opening.pop(key, None)
-        await self._auth.end(
-            listening.listener, listening.release.id, bytes_sent=listening.bytes_sent, end=end
-        )
+        # A renewal under way changes the document that the outcome goes into.
+        async with listening.renewing:
+            # The outcome first: forgotten without one, it would leave a release unexplained.
+            await self._outcomes.ended(
+                listening.document, bytes_sent=listening.bytes_sent, outcome=Outcome.OUTCOME_DONE
+            )
+            self._open.pop(key, None)
+        try:
+            await self._auth.end(
+                listening.listener, listening.release.id, bytes_sent=listening.bytes_sent, end=end
+            )
+        except PlaybackError as error:
+            # It is recorded here; there the lease simply runs out. The next one has its turn.
+            log.warning("release_not_given_back", **where_it_broke(error))

@@ -18,3 +18,5 @@ class PlaybackSettings(BaseSettings):
     """How long an answer of auth may take before the listener is told to try again."""
     listenings_max: int = 2000
     """Listenings held at once by one instance; each is a key and a few ids in memory."""
+    listenings_per_listener_max: int = 100
+    """Of these, one session or one agent; an access ID has no more recordings."""
