@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from voicefile.identity.guard import open_to_all
 from voicefile.portal import cookies, vault
-from voicefile.portal.customer_routes import SEE_OTHER, stream, visitor_of
+from voicefile.portal.customer_routes import SEE_OTHER, keep_device, stream, visitor_of
 from voicefile.portal.forms import check_csrf, read_form
 from voicefile.portal.pages import Pages
 from voicefile.portal.player import only, player_page
@@ -52,6 +52,7 @@ async def sign_in(request: Request) -> Response:
         return pages.page(request, "care_sign_in.html", area="care", status=status, error=error)
     response = RedirectResponse(f"{pages.settings.root}/care", SEE_OTHER)
     cookies.keep(response, cookies.CARE, token)
+    keep_device(request, response)
     return response
 
 

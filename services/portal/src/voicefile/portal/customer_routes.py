@@ -92,12 +92,18 @@ def _welcome(request: Request, signed_in: SignedIn) -> Response:
     pages: Pages = request.app.state.pages
     response = RedirectResponse(f"{pages.settings.root}/recordings", SEE_OTHER)
     cookies.keep(response, cookies.CUSTOMER, signed_in.token)
-    # A browser that once signed in keeps its own count of attempts, so that a stranger's wrong
-    # PINs can't lock this customer out. It proves nothing and opens nothing.
-    device = cookies.read(request, cookies.DEVICE) or secrets.token_urlsafe(24)
-    lifetime_s = pages.settings.known_device_s
-    cookies.keep(response, cookies.DEVICE, device, max_age_s=lifetime_s)
+    keep_device(request, response)
     return response
+
+
+def keep_device(request: Request, response: Response) -> None:
+    """A browser that once signed in keeps its own count of attempts.
+
+    So a stranger's wrong secrets can't lock this person out. It proves nothing, opens nothing.
+    """
+    pages: Pages = request.app.state.pages
+    device = cookies.read(request, cookies.DEVICE) or secrets.token_urlsafe(24)
+    cookies.keep(response, cookies.DEVICE, device, max_age_s=pages.settings.known_device_s)
 
 
 @router.get("/recordings")
@@ -144,11 +150,13 @@ async def stream(
         for name, value in request.query_params.items()
         if name in ("rendition", "download")
     }
+    asked = request.headers.get("range", "")
     answer = await known.open_stream(
         f"/playback/v1/recordings/{recording_id}/{part}",
         token,
         purpose=purpose,
-        range_header=request.headers.get("range", ""),
+        # No range has such signs; a header with them could not be sent on.
+        range_header=asked if asked.isascii() else "",
         query=query,
     )
     return passed_on(answer)
