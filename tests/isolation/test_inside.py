@@ -1,16 +1,15 @@
 """The internal doors: on the public port they do not exist, inside they serve named peers only."""
 
 import pytest
-import pytest_asyncio
 from tests.isolation.rows import Cell, Position
 from tests.isolation.table import AUTH_INSIDE, TABLE
 from tests.isolation.told import send, told
 from tests.isolation.who import AGENTS, CUSTOMERS, HOLDERS, PEERS, Who
-from tests.isolation.world import PURPOSE, World, world
+from tests.isolation.world import PURPOSE, World
 
 from voicefile.identity.guard import rules_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 INSIDE = [row for table in TABLE.values() for row in table if row.inside]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
 DISGUISES = (
@@ -40,12 +39,6 @@ DISGUISES = (
     "/auth/openapi.json",
     "/auth/internal/v1/openapi.json",
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def vault(tmp_path_factory):
-    async with world(tmp_path_factory.mktemp("inside")) as running:
-        yield running
 
 
 def own(vault: World, row, who=Who.CUSTOMER) -> Cell:

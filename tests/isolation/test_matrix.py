@@ -9,23 +9,16 @@ import asyncio
 from collections import Counter
 
 import pytest
-import pytest_asyncio
 from tests.isolation.marks import hidden_from
 from tests.isolation.rows import Cell, Position, Row
 from tests.isolation.table import TABLE
 from tests.isolation.told import plain, send, told
 from tests.isolation.who import PEERS, ROLES, Who
-from tests.isolation.world import Home, World, missing, world
+from tests.isolation.world import Home, World, missing
 
 from voicefile.identity.guard import rules_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def vault(tmp_path_factory):
-    async with world(tmp_path_factory.mktemp("matrix")) as running:
-        yield running
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Asking:

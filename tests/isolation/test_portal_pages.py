@@ -2,28 +2,22 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 from tests.isolation.marks import hidden_from
 from tests.isolation.portal_table import PAGES, Page
 from tests.isolation.rows import Cell, Position
 from tests.isolation.told import plain, send, told
 from tests.isolation.who import Who
-from tests.isolation.world import World, missing, world
+from tests.isolation.world import World, missing
 
 from voicefile.cli.partner import sample
 from voicefile.identity.guard import RuleKind, rules_of
 from voicefile.portal import cookies
 from voicefile.portal.forms import csrf_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def vault(tmp_path_factory):
-    async with world(tmp_path_factory.mktemp("portal")) as running:
-        yield running
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def cookie_of(page: Page, token: str) -> dict[str, str]:
@@ -45,16 +39,21 @@ async def cells_of(vault: World, page: Page, home, who: Who) -> list[Cell]:
 
 
 async def answered(vault: World, page: Page, cell: Cell):
-    token = cell.home.bearers.get(cell.who, "")
     if page.spends and page.thing is None and cell.who in page.may:
-        token = await cell.home.fresh_session(cell.who)
-        cell.home.bearers[cell.who] = token  # its page carries the value for its forms
+        cell = await with_a_session_to_end(cell)
+    token = cell.home.bearers.get(cell.who, "")
     ask = await page.ask(cell)
     headers = vault.headers(cell.who, cell.home) | cookie_of(page, token) | ask.headers
     del headers["Purpose"]  # pages say theirs in the form or the address
     headers.pop("Authorization", None)
     async with vault.elsewhere(cell.who) as client:
         return await send(client, page, cell, ask, headers)
+
+
+async def with_a_session_to_end(cell: Cell) -> Cell:
+    token = await cell.home.fresh_session(cell.who)
+    home = replace(cell.home, bearers=cell.home.bearers | {cell.who: token})
+    return replace(cell, home=home)
 
 
 async def test_every_page_is_declared(vault):

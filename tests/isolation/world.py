@@ -16,7 +16,7 @@ from tests.stand import OPERATOR, Company, Stand, stand
 from voicefile.auth.access_id import new_access_id
 from voicefile.auth.principals import Added, NewPrincipal, add_principal
 from voicefile.auth.records import Stored
-from voicefile.auth.store import Access
+from voicefile.auth.store import Access, Recording
 from voicefile.blobstore.names import new_blob_name
 from voicefile.chassis.inprocess import InProcessTransport, in_process_client
 from voicefile.crypto.primitives import SealingKeyPair
@@ -60,6 +60,11 @@ class Filed:
     name: str
     credential: str
     stored: Stored[Access] = field(repr=False)
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """As they stood in the store when it was filed."""
+        return self.stored.record.recordings
 
     @property
     def marks(self) -> set[str]:
@@ -116,7 +121,7 @@ class Home:
             Thing.LETTER: self.victim.access_id,
             Thing.CHALLENGE: "vc_" + "A" * 43,
             Thing.RELEASE: self.releases[0] if self.releases else new_id(),
-            Thing.BLOB: self.main.stored.record.recordings[0].blobs["original"].name,
+            Thing.BLOB: self.main.recordings[0].blobs["original"].name,
         }
         return standing[what] or ""
 
@@ -259,7 +264,7 @@ class World:
     _networks: int = 0
 
     def others(self, home: Home) -> list[Home]:
-        return [each for each in self.homes if each is not home]
+        return [each for each in self.homes if each.id != home.id]
 
     def client(self, who: Who) -> httpx.AsyncClient:
         """Both doors of every service, as the asker's certificate says."""

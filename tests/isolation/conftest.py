@@ -1,0 +1,9 @@
+import pytest_asyncio
+from tests.isolation.world import world
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vault(tmp_path_factory):
+    """One vault with three tenants for all that only asks: filling it takes longer than asking."""
+    async with world(tmp_path_factory.mktemp("isolation")) as running:
+        yield running
