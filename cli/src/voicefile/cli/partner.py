@@ -58,7 +58,7 @@ async def file_recording(client: httpx.AsyncClient, login: PartnerLogin, audio: 
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": new_id()}
     metadata = json.dumps(_metadata())
     for _ in range(TRIES_MAX):
-        parts = [
+        parts: list[tuple[str, tuple[str | None, str | bytes, str]]] = [
             ("metadata", (None, metadata, "application/json")),
             ("audio", ("recording.wav", audio, "audio/wav")),
         ]

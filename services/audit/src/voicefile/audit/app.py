@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from fastapi import FastAPI
+
 from voicefile.audit import errors, routes
 from voicefile.audit.append import Sequencer
 from voicefile.audit.appendable import Appendable
@@ -63,7 +65,6 @@ def build(
     series: DeedSeries[None] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
     )
-    relay = Relay(docs, bus)
     for topic in (*settings.topics, TOPIC):
         bus.subscribe(topic, group=GROUP, handler=sequencer.handle)
 
@@ -73,15 +74,13 @@ def build(
     public.state.publisher = publisher
     public.state.readings = Readings(docs, series)
     public.include_router(routes.public)
-    internal = new_app("voiceFileServer audit, internal", openapi_path=None, probes=PROBES)
-    internal.state.appendable = Appendable(docs, sequencer, settings=settings, monotonic=monotonic)
-    internal.include_router(routes.internal)
+    internal = _internal(Appendable(docs, sequencer, settings=settings, monotonic=monotonic))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         publisher.use(await signing_key(docs, root, deployment=deployment, now_s=now_s))
         await sequencer.recover()
-        async with _at_work(sequencer, publisher, gaps), relay.running():
+        async with _at_work(sequencer, publisher, gaps), Relay(docs, bus).running():
             yield
 
     async def ready() -> bool:
@@ -107,3 +106,10 @@ async def _at_work(
             await asyncio.wait({sequencing})
             publisher.stop()
             await asyncio.wait({publishing})
+
+
+def _internal(appendable: Appendable) -> FastAPI:
+    app = new_app("voiceFileServer audit, internal", openapi_path=None, probes=PROBES)
+    app.state.appendable = appendable
+    app.include_router(routes.internal)
+    return app

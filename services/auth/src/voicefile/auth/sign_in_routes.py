@@ -86,7 +86,9 @@ def sign_in_router(ports: Ports, throttles: Throttles) -> APIRouter:
 
 async def _proof(request: Request) -> Assertion | ClientSecret:
     """How the client proves itself, if it does in a way we know. Raises TokenRequestUnclear."""
-    fields = _form(await request.body(), request.headers.get("content-type", ""))
+    # The app's body limit bounds what is joined here.
+    body = b"".join([chunk async for chunk in request.stream()])
+    fields = _form(body, request.headers.get("content-type", ""))
     if fields.get("grant_type") != "client_credentials":
         raise TokenRequestUnclear("unsupported_grant_type")
     header = request.headers.get("authorization", "")

@@ -75,17 +75,13 @@ def build(
     facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
-    app.state.sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s)
+    app.state.sweeper = sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s)
 
     async def ready() -> bool:
         return desk.decoders.ready and await docs.ready()
 
-    return Service(
-        name="ingest",
-        public=app,
-        running=partial(_running, Relay(docs, bus), desk.decoders, app.state.sweeper),
-        ready=ready,
-    )
+    running = partial(_running, Relay(docs, bus), desk.decoders, sweeper)
+    return Service(name="ingest", public=app, running=running, ready=ready)
 
 
 def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVerifier) -> FastAPI:

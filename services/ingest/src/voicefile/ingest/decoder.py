@@ -7,13 +7,14 @@ about this upload's sound, and do nothing else.
 """
 
 import asyncio
-import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+
+import structlog
 
 from voicefile.ingest.decode_job import (
     Decoded,
@@ -45,7 +46,7 @@ from voicefile.ingest.media_errors import (
 
 __all__ = ["DecodeLimits", "Decoded", "Decoders", "Sandbox"]
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PROGRAM = ("-m", "voicefile.ingest.decoder_process")
 ENVIRONMENT = {
@@ -224,7 +225,7 @@ class Decoders:
         except DecoderHungUp:
             raise _meaning(await zygote.ended(number)) from None
         except DecoderLied:
-            log.warning("a decoder process broke its protocol; its upload is refused")
+            log.warning("decoder_broke_protocol")
             raise BrokenAudio(Reason.DECODER_CRASHED) from None
 
     async def _available(self) -> Zygote:
@@ -240,7 +241,7 @@ class Decoders:
         while True:
             if await self._live():
                 pause_s = RESTART_PAUSE_S
-            log.error("the decoder's zygote ended; starting another")
+            log.error("decoder_zygote_ended")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RESTART_PAUSE_MAX_S)
 
@@ -259,6 +260,8 @@ class Decoders:
                 stdout=asyncio.subprocess.DEVNULL,
                 env=ENVIRONMENT,
                 cwd="/",
+                # Ctrl-C is meant for the vault, which then lets the decoder finish.
+                start_new_session=True,
             )
             theirs.close()
             zygote = Zygote(ours)
@@ -276,7 +279,8 @@ class Decoders:
         if not await zygote.ready():
             return False
         if zygote.sandbox != Sandbox.SECCOMP | Sandbox.NAMESPACES:
-            log.warning("sandbox: partial; this platform confines the decoder incompletely")
+            # This platform confines the decoder incompletely: no namespaces, or no filter.
+            log.warning("sandbox_partial")
         self._zygote = zygote
         self._ready.set()
         await zygote.serve()
@@ -291,7 +295,7 @@ def _meaning(status: int | None) -> MediaError:
         return DecodeLimitExceeded(Reason.MEMORY)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}:
         return DecodeLimitExceeded(Reason.TIME)
-    log.warning("a decoder process ended with wait status %d; its upload is refused", status)
+    log.warning("decoder_crashed", status=status)
     return BrokenAudio(Reason.DECODER_CRASHED)
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import av.logging
 
@@ -220,7 +221,9 @@ def main(work: Work = decode_upload) -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
     warm_up()
-    Zygote(control, work).serve()
+    # A vault that stops while this warms up has nobody left to say hello to.
+    with suppress(BrokenPipeError):
+        Zygote(control, work).serve()
 
 
 if __name__ == "__main__":
