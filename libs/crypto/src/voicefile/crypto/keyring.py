@@ -186,7 +186,7 @@ class IdentityKey(Secret):
 class EpochKey(Secret):
     """An epoch, unlocked: wraps and unwraps slips and subject keys, opens what ingest sealed."""
 
-    __slots__ = ("_deployment", "_key", "_pair", "_tenant", "id")
+    __slots__ = ("_deployment", "_key", "_pair", "_tenant", "id", "sealing_public")
 
     def __init__(
         self, epoch_id: str, *, key: SecretKey, pair: SealingKeyPair, deployment: bytes, tenant: str
@@ -194,13 +194,9 @@ class EpochKey(Secret):
         self.id = epoch_id
         self._key = key
         self._pair = pair
+        self.sealing_public = pair.public
         self._deployment = deployment
         self._tenant = tenant
-
-    @property
-    def sealing_public(self) -> bytes:
-        """The public half that ingest seals to, derived from the secret one."""
-        return self._pair.public
 
     def wrap(self, key: SecretKey, name: bytes) -> bytes:
         """The slip of an object (`object_id(…, "slip")`, `object_id(…, "key")`): kind 2."""
