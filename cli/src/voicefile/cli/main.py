@@ -1,11 +1,11 @@
 """`voicefile`: serve the vault, try it out, look after tenants, migrate stores."""
 
-import asyncio
 import sys
 from collections.abc import Coroutine
 from typing import Annotated
 
 import typer
+import uvloop
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.wire import PortTaken
@@ -28,7 +28,8 @@ Command = Coroutine[None, None, int]
 def _run(command: Command) -> None:
     """Runs a command to its end; what a person can mend is said in one line."""
     try:
-        code = asyncio.run(command)
+        # A long recording costs mostly the loop's own work and TLS: uvloop does both for less.
+        code = uvloop.run(command)
     except AlreadyRunning:
         sys.exit("Another vault uses this folder. Stop it, or set VOICEFILE_DATA_DIR to another.")
     except PortTaken as taken:
