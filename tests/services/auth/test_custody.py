@@ -94,6 +94,33 @@ async def test_idle_keys_are_forgotten_too(partner, custody, ticks):
     assert custody._held == {}
 
 
+async def test_a_key_is_held_no_longer_than_the_namespace_it_came_from(
+    vault, partner, custody, ticks
+):
+    await custody.namespace(partner.tenant)
+    ticks.s += TTL_S - 1
+    await custody.epoch(partner.tenant)
+    vault.root.gone = True
+    await custody.epoch(partner.tenant)
+    ticks.s += 1
+    with pytest.raises(RootUnavailable):
+        await custody.epoch(partner.tenant)
+
+
+async def test_a_key_whose_tenant_was_forgotten_while_it_was_unlocked_is_not_held(
+    vault, partner, custody
+):
+    unlocking = vault.root.unwrap
+
+    async def turned_meanwhile(version, wrapped, *, context):
+        custody.forget(partner.tenant)
+        return await unlocking(version, wrapped, context=context)
+
+    vault.root.unwrap = turned_meanwhile
+    await custody.epoch(partner.tenant)
+    assert custody._held == {}
+
+
 async def test_no_setting_holds_keys_longer(vault):
     custody = Custody(vault.root, vault.docs, deployment=DEPLOYMENT, ttl_s=86_400)
     assert custody._ttl_s == TTL_S

@@ -180,12 +180,12 @@ class Custody:
         if isinstance(held, KeyNamespace):
             return held
         keys = await self._stored_namespace(tenant)
-        self._keep((tenant, "namespace", ""), keys)
+        self._keep(tenant, keys)
         return keys
 
     def expect(self, tenant: str, keys: KeyNamespace) -> None:
         """Takes a namespace that is about to be stored: its first record is sealed with it."""
-        self._keep((tenant, "namespace", ""), keys)
+        self._keep(tenant, keys)
 
     def forget(self, tenant: str) -> None:
         """Drops what is held of a tenant: it was closed, or its keys changed."""
@@ -207,21 +207,27 @@ class Custody:
         held = self._find(place)
         if held is not None:
             return held  # type: ignore[return-value]  # kept under `what` alone
+        keys = await self.namespace(tenant)
         try:
-            key = await unlock(await self.namespace(tenant))
+            key = await unlock(keys)
         except (UnknownKey, EpochGone, VersionGone):
             # Another instance may have turned the keys since this one looked.
             self.forget(tenant)
-            key = await unlock(await self.namespace(tenant))
-        self._keep(place, key)
+            keys = await self.namespace(tenant)
+            key = await unlock(keys)
+        source = self._held.get((tenant, "namespace", ""))
+        # No longer than the namespace it came from, or an epoch would pass for the current one
+        # for two lives in a row; and not at all if that was forgotten meanwhile.
+        if source is not None and source.value is keys:
+            self._held[place] = _Held(key, source.until)
         return key
 
     def _find(self, place: tuple[str, str, str]) -> object | None:
         held = self._held.get(place)
         return held.value if held is not None and held.until > self._now() else None
 
-    def _keep(self, place: tuple[str, str, str], value: object) -> None:
-        self._held[place] = _Held(value, self._now() + self._ttl_s)
+    def _keep(self, tenant: str, keys: KeyNamespace) -> None:
+        self._held[tenant, "namespace", ""] = _Held(keys, self._now() + self._ttl_s)
 
     async def _stored_namespace(self, tenant: str) -> KeyNamespace:
         if tenant == PLATFORM:
