@@ -10,7 +10,7 @@ from tests.corpus.archives import small_zip
 from tests.corpus.make_long import make_long
 from tests.corpus.spoken_files import spoken
 
-from voicefile.ingest.media_errors import EmptyAudio, MediaRefused, UnrecognisedAudio
+from voicefile.ingest.media.errors import EmptyAudio, MediaRefused, UnrecognisedAudio
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from tests.corpus.archives import small_zip
 from tests.corpus.containers import flac_blocks, join_flac, silent_flac
 from tests.corpus.spoken_files import spoken
 
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.errors import (
     AudioTooLong,
     BrokenAudio,
     DecodeLimitExceeded,

@@ -5,7 +5,7 @@ from tests.corpus.containers import SILENT_MP3_FRAME, SILENT_MP3_FRAME_S, id3_fr
 from tests.corpus.make_long import make_long
 from tests.corpus.spoken_files import spoken
 
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.errors import (
     AudioTooLong,
     BrokenAudio,
     MediaRefused,

@@ -14,7 +14,7 @@ from tests.corpus.containers import (
 from tests.corpus.make_long import encode, looped_speech, make_long
 from tests.corpus.spoken_files import spoken
 
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.errors import (
     AudioTooLong,
     BrokenAudio,
     DecodeLimitExceeded,

@@ -7,7 +7,7 @@ from tests.corpus.archives import small_zip
 from tests.corpus.containers import chunk, fmt, riff
 from tests.corpus.spoken_files import spoken
 
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.errors import (
     BrokenAudio,
     EmptyAudio,
     MediaRefused,

@@ -4,8 +4,8 @@ import json
 import struct
 from contextlib import asynccontextmanager
 
-from voicefile.ingest.decoder import Decoded
-from voicefile.ingest.media_errors import BrokenAudio, EmptyAudio, UnrecognisedAudio
+from voicefile.ingest.media.decoder import Decoded
+from voicefile.ingest.media.errors import BrokenAudio, EmptyAudio, UnrecognisedAudio
 
 RATE_HZ = 8000
 SAMPLES_PER_PEAK = 400

@@ -8,7 +8,7 @@ from tests.services.ingest.fake_decoder import RATE_HZ, wav
 from tests.services.ingest.stand import standing
 
 from voicefile.blobstore.memory import MemoryBlobStore
-from voicefile.ingest.decoder import Decoders
+from voicefile.ingest.media.decoder import Decoders
 
 
 def tone(seconds, rate_hz=RATE_HZ):

@@ -18,7 +18,7 @@ from tests.services.ingest.stand import (
 )
 
 from voicefile.blobstore.memory import MemoryBlobStore
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.errors import (
     AudioTooLong,
     BrokenAudio,
     DecodeLimitExceeded,

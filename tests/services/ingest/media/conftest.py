@@ -2,7 +2,7 @@
 
 import pytest_asyncio
 
-from voicefile.ingest.decoder import Decoders
+from voicefile.ingest.media.decoder import Decoders
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voicefile.ingest.decoder import Decoded, DecodeLimits, Decoders
+from voicefile.ingest.media.decoder import Decoded, DecodeLimits, Decoders
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import sys
 import threading
 from pathlib import Path
 
-from voicefile.ingest.decoder_process import Channel, main
-from voicefile.ingest.decoder_protocol import (
+from voicefile.ingest.media.decoder_process import Channel, main
+from voicefile.ingest.media.decoder_protocol import (
     DECODED,
     Job,
     Message,

@@ -26,7 +26,7 @@ def zygotes() -> list[int]:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except FileNotFoundError:
             continue
-        if b"voicefile.ingest.decoder_process" in command:
+        if b"voicefile.ingest.media.decoder_process" in command:
             found.append(pid)
     return found
 

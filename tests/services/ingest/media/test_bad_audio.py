@@ -7,10 +7,10 @@ from tests.corpus.bad import bad_audio_cases
 from tests.corpus.spoken_files import spoken_files
 from tests.services.ingest.media.hearing import hear
 
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.decoder import DecodeLimits
-from voicefile.ingest.media import recognise
-from voicefile.ingest.media_errors import BrokenAudio, MediaRefused, UnrecognisedAudio
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.decoder import DecodeLimits
+from voicefile.ingest.media.errors import BrokenAudio, MediaRefused, UnrecognisedAudio
+from voicefile.ingest.media.recognise import recognise
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from voicefile.ingest.decode_job import DecodeJob, DecoderHungUp, DecoderLied
-from voicefile.ingest.decoder_protocol import (
+from voicefile.ingest.media.decode_job import DecodeJob, DecoderHungUp, DecoderLied
+from voicefile.ingest.media.decoder_protocol import (
     DECODED,
     HEAD,
     READ,
@@ -14,7 +14,7 @@ from voicefile.ingest.decoder_protocol import (
     DecodeLimits,
     Message,
 )
-from voicefile.ingest.media_errors import BrokenAudio, DecodeLimitExceeded, Reason
+from voicefile.ingest.media.errors import BrokenAudio, DecodeLimitExceeded, Reason
 
 UPLOAD = 1_000_000
 SECOND = DECODED.pack(0, 1, 8_000, 1, 8_000, 0, 16_000)

@@ -13,8 +13,8 @@ from tests.corpus.spoken_files import spoken
 from tests.services.ingest.media.hearing import hear
 from tests.services.ingest.media.processes import children_of, zygotes
 
-from voicefile.ingest.decoder import DecodeLimits, Decoders
-from voicefile.ingest.media_errors import DecoderUnavailable
+from voicefile.ingest.media.decoder import DecodeLimits, Decoders
+from voicefile.ingest.media.errors import DecoderUnavailable
 
 SPEECH = spoken("pcm16-8k.wav")
 
@@ -152,7 +152,7 @@ def test_decoders_run_under_uvloop():
 
 def test_ingest_itself_loads_no_decoder():
     script = (
-        "import sys, voicefile.ingest.decoder;"
+        "import sys, voicefile.ingest.media.decoder;"
         "sys.exit(any(name.split('.')[0] in {'av', 'numpy'} for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

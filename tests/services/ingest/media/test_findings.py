@@ -6,7 +6,7 @@ from tests.corpus.containers import chunk, fmt, riff
 from tests.corpus.make_long import encode, looped_speech
 from tests.services.ingest.media.hearing import hear
 
-from voicefile.ingest.findings import QUARANTINE, Finding
+from voicefile.ingest.media.findings import QUARANTINE, Finding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,8 +7,8 @@ from tests.corpus.make_long import encode, make_long
 from tests.services.ingest.media.hearing import hear
 from tests.services.ingest.media.processes import children_of, peak_memory_mib, zygotes
 
-from voicefile.ingest.decoder import DecodeLimits
-from voicefile.ingest.media_errors import AudioTooLong, DecodeLimitExceeded, Reason
+from voicefile.ingest.media.decoder import DecodeLimits
+from voicefile.ingest.media.errors import AudioTooLong, DecodeLimitExceeded, Reason
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

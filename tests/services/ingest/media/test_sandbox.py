@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from tests.services.ingest.media.hearing import hear
 
-from voicefile.ingest.decoder import ENVIRONMENT, Decoders, Sandbox
-from voicefile.ingest.media_errors import BrokenAudio, DecodeLimitExceeded, Reason
+from voicefile.ingest.media.decoder import ENVIRONMENT, Decoders, Sandbox
+from voicefile.ingest.media.errors import BrokenAudio, DecodeLimitExceeded, Reason
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from voicefile.ingest.seccomp import (
+from voicefile.ingest.media.seccomp import (
     ALLOW,
     ARCHITECTURES,
     CALLS,

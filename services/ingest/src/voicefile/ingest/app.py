@@ -21,11 +21,11 @@ from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
 from voicefile.ingest.ask_auth import Auth
 from voicefile.ingest.changes import AuthFacts, Feed
-from voicefile.ingest.decoder import Decoders
 from voicefile.ingest.events import AUTH_TOPIC, GROUP, TOPIC, RecordingStored, wrap
 from voicefile.ingest.issue import Issuing
 from voicefile.ingest.linger import Lingering
 from voicefile.ingest.mark import Marking
+from voicefile.ingest.media.decoder import Decoders
 from voicefile.ingest.problem_table import problem_table
 from voicefile.ingest.receive import Desk, Places
 from voicefile.ingest.reservations import Reservations

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from voicefile.chassis.problems import NOT_FOUND, Problem
-from voicefile.ingest import errors, media_errors
+from voicefile.ingest import errors
+from voicefile.ingest.media import errors as media_errors
 from voicefile.ingest.settings import IngestSettings
 
 

@@ -17,7 +17,6 @@ from voicefile.crypto.secret import DataKey, SecretText
 from voicefile.deeds.deed import Action, Actor, Deed, Outcome
 from voicefile.identity.principal import Principal
 from voicefile.ingest.ask_auth import Who
-from voicefile.ingest.decoder import DecodeLimits, Decoders
 from voicefile.ingest.errors import (
     AnswerExpired,
     AuthUnavailable,
@@ -30,7 +29,8 @@ from voicefile.ingest.errors import (
 )
 from voicefile.ingest.issue import Issuing, issue
 from voicefile.ingest.mark import Marking, mark_issued
-from voicefile.ingest.media_errors import MediaRefused
+from voicefile.ingest.media.decoder import DecodeLimits, Decoders
+from voicefile.ingest.media.errors import MediaRefused
 from voicefile.ingest.multipart import Upload
 from voicefile.ingest.reservations import Claim, Hold, idempotency_key
 from voicefile.ingest.schemas import Answer, Metadata, parse_metadata

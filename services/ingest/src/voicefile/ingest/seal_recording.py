@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from voicefile.blobstore.port import BlobMissing, BlobStore
 from voicefile.blobstore.sealed import SealedBlob
 from voicefile.crypto.secret import DataKey
-from voicefile.ingest.decoder import Decoded, DecodeLimits, Decoders
 from voicefile.ingest.errors import UploadOvertaken
-from voicefile.ingest.findings import QUARANTINE
+from voicefile.ingest.media.decoder import Decoded, DecodeLimits, Decoders
+from voicefile.ingest.media.findings import QUARANTINE
 from voicefile.ingest.reservations import Hold
 from voicefile.ingest.seal import Push, Seal, SealedObject, once
 from voicefile.ingest.store import Role

@@ -5,15 +5,15 @@ with AAC; one stream, one or two channels, 8 to 96 kHz, at least one sample, at 
 `duration_max_s`. The rules of each container stand in `containers`.
 """
 
-from voicefile.ingest.containers.flac import read_flac
-from voicefile.ingest.containers.m4a import read_m4a
-from voicefile.ingest.containers.margins import accept, refuse_second_readers
-from voicefile.ingest.containers.mp3 import read_mp3
-from voicefile.ingest.containers.ogg import read_ogg
-from voicefile.ingest.containers.recognised import Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.containers.wav import read_wav
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.containers.flac import read_flac
+from voicefile.ingest.media.containers.m4a import read_m4a
+from voicefile.ingest.media.containers.margins import accept, refuse_second_readers
+from voicefile.ingest.media.containers.mp3 import read_mp3
+from voicefile.ingest.media.containers.ogg import read_ogg
+from voicefile.ingest.media.containers.recognised import Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.containers.wav import read_wav
+from voicefile.ingest.media.errors import (
     AudioTooLong,
     EmptyAudio,
     Reason,

@@ -1,9 +1,9 @@
 """FLAC: a stream of known length, with tags but without pictures or foreign blocks."""
 
-from voicefile.ingest.containers.margins import Margins, accept, expect
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import Reason
+from voicefile.ingest.media.containers.margins import Margins, accept, expect
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.errors import Reason
 
 BLOCK_HEADER_BYTES = 4
 STREAMINFO, PADDING, SEEKTABLE, VORBIS_COMMENT = 0, 1, 3, 4

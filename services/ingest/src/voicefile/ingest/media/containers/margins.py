@@ -1,7 +1,7 @@
 """What stands beside the sound in a file: bounded, and free of other kinds of files."""
 
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import BrokenAudio, Reason, UnrecognisedAudio
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.errors import BrokenAudio, Reason, UnrecognisedAudio
 
 MARGINS_MAX_BYTES = 65_536
 HEAD_BYTES = 1_024

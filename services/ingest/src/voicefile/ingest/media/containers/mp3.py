@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 
-from voicefile.ingest.containers.margins import Margins, expect
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import BrokenAudio, Reason, UnrecognisedAudio
+from voicefile.ingest.media.containers.margins import Margins, expect
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.errors import BrokenAudio, Reason, UnrecognisedAudio
 
 ID3V1_BYTES = 128
 ID3V2_HEADER_BYTES = 10

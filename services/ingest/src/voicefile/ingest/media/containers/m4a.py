@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from voicefile.ingest.containers.margins import Margins, accept, expect
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import BrokenAudio, Reason
+from voicefile.ingest.media.containers.margins import Margins, accept, expect
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.errors import BrokenAudio, Reason
 
 BRANDS = frozenset(
     (b"M4A ", b"M4B ", b"mp41", b"mp42", b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"3gp4",

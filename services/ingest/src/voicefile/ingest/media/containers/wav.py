@@ -2,10 +2,10 @@
 
 import struct
 
-from voicefile.ingest.containers.margins import Margins, accept, expect
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import BrokenAudio, Reason, UnrecognisedAudio
+from voicefile.ingest.media.containers.margins import Margins, accept, expect
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.errors import BrokenAudio, Reason, UnrecognisedAudio
 
 CHUNKS_MAX = 64
 UNSTATED = (0, 0xFFFFFFFF)

@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.decoder_protocol import DecodeLimits
-from voicefile.ingest.decoding import decode_sound
-from voicefile.ingest.media import recognise
-from voicefile.ingest.telephone_wav import wav_header
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.decoder_protocol import DecodeLimits
+from voicefile.ingest.media.decoding import decode_sound
+from voicefile.ingest.media.recognise import recognise
+from voicefile.ingest.media.telephone_wav import wav_header
 
 RATES_HZ = (8_000, 16_000, 44_100, 48_000)
 SAMPLES = 4_800

@@ -9,8 +9,8 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from voicefile.ingest.containers.recognised import Codec, Container
-from voicefile.ingest.decoder_protocol import (
+from voicefile.ingest.media.containers.recognised import Codec, Container
+from voicefile.ingest.media.decoder_protocol import (
     BYTES_PER_SAMPLE,
     DECODED,
     HEAD,
@@ -26,9 +26,9 @@ from voicefile.ingest.decoder_protocol import (
     DecodeLimits,
     Message,
 )
-from voicefile.ingest.findings import Finding
-from voicefile.ingest.media_errors import REFUSALS, DecodeLimitExceeded, Reason
-from voicefile.ingest.telephone_wav import HEADER_BYTES, wav_header
+from voicefile.ingest.media.errors import REFUSALS, DecodeLimitExceeded, Reason
+from voicefile.ingest.media.findings import Finding
+from voicefile.ingest.media.telephone_wav import HEADER_BYTES, wav_header
 
 T = TypeVar("T")
 ReadPlain = Callable[[int, int], Awaitable[bytes]]

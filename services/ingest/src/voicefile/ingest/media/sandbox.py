@@ -10,8 +10,8 @@ import os
 import resource
 import signal
 
-from voicefile.ingest.decoder_protocol import Sandbox
-from voicefile.ingest.seccomp import install_filter
+from voicefile.ingest.media.decoder_protocol import Sandbox
+from voicefile.ingest.media.seccomp import install_filter
 
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000

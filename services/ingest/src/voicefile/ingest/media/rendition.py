@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voicefile.ingest.decoder_protocol import (
+from voicefile.ingest.media.decoder_protocol import (
     BYTES_PER_SAMPLE,
     PEAK_MAX,
     PIECE_BYTES,
     SAMPLES_PER_PEAK,
     TELEPHONE_RATE_HZ,
 )
-from voicefile.ingest.findings import (
+from voicefile.ingest.media.findings import (
     CLIPPED_RUN,
     CLIPPED_SHARE,
     FULL_SCALE,

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from voicefile.ingest.media_errors import BrokenAudio, Reason
+from voicefile.ingest.media.errors import BrokenAudio, Reason
 
 BLOCK_BYTES = 262_144
 BLOCKS_KEPT = 8

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from voicefile.ingest.decode_job import (
+from voicefile.ingest.media.decode_job import (
     Decoded,
     DecodeJob,
     DecoderHungUp,
@@ -24,7 +24,7 @@ from voicefile.ingest.decode_job import (
     ReadPlain,
     TakePiece,
 )
-from voicefile.ingest.decoder_protocol import (
+from voicefile.ingest.media.decoder_protocol import (
     CONTROL_MAX,
     EXITED,
     HELLO,
@@ -35,7 +35,7 @@ from voicefile.ingest.decoder_protocol import (
     Job,
     Sandbox,
 )
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.errors import (
     BrokenAudio,
     DecodeLimitExceeded,
     DecoderUnavailable,
@@ -48,7 +48,7 @@ __all__ = ["DecodeLimits", "Decoded", "Decoders", "Sandbox"]
 
 log = structlog.get_logger(__name__)
 
-PROGRAM = ("-m", "voicefile.ingest.decoder_process")
+PROGRAM = ("-m", "voicefile.ingest.media.decoder_process")
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
     # One thread each: threads and forks do not mix, and the sandbox allows none.

@@ -20,13 +20,11 @@ from av.error import EOFError as InputEnds
 from av.error import FFmpegError
 from av.filter import Graph
 
-from voicefile.ingest.containers.margins import accept
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source, SourceFile
-from voicefile.ingest.decoder_protocol import TELEPHONE_RATE_HZ, DecodeLimits
-from voicefile.ingest.findings import Finding
-from voicefile.ingest.media import CHANNELS_MAX, SAMPLE_RATES_HZ
-from voicefile.ingest.media_errors import (
+from voicefile.ingest.media.containers.margins import accept
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source, SourceFile
+from voicefile.ingest.media.decoder_protocol import TELEPHONE_RATE_HZ, DecodeLimits
+from voicefile.ingest.media.errors import (
     BrokenAudio,
     DecodeLimitExceeded,
     EmptyAudio,
@@ -34,7 +32,9 @@ from voicefile.ingest.media_errors import (
     TooManyChannels,
     UnrecognisedAudio,
 )
-from voicefile.ingest.rendition import ClippingMeter, Samples, Telephone
+from voicefile.ingest.media.findings import Finding
+from voicefile.ingest.media.recognise import CHANNELS_MAX, SAMPLE_RATES_HZ
+from voicefile.ingest.media.rendition import ClippingMeter, Samples, Telephone
 
 DEMUXERS = {
     Container.WAV: "wav",

@@ -3,10 +3,10 @@
 import zlib
 from dataclasses import dataclass, field
 
-from voicefile.ingest.containers.margins import Margins, accept, expect
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.media_errors import Reason, TooManyChannels
+from voicefile.ingest.media.containers.margins import Margins, accept, expect
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.errors import Reason, TooManyChannels
 
 PAGE_HEADER_BYTES = 27
 CONTINUED, FIRST, LAST = 1, 2, 4

@@ -16,9 +16,9 @@ from contextlib import suppress
 
 import av.logging
 
-from voicefile.ingest.containers.recognised import Codec, Container, Recognised
-from voicefile.ingest.containers.source import Source
-from voicefile.ingest.decoder_protocol import (
+from voicefile.ingest.media.containers.recognised import Codec, Container, Recognised
+from voicefile.ingest.media.containers.source import Source
+from voicefile.ingest.media.decoder_protocol import (
     CONTROL_MAX,
     DECODED,
     EXITED,
@@ -35,11 +35,11 @@ from voicefile.ingest.decoder_protocol import (
     Message,
     Sandbox,
 )
-from voicefile.ingest.decoding import Heard, decode_sound
-from voicefile.ingest.findings import Finding
-from voicefile.ingest.media import recognise
-from voicefile.ingest.media_errors import REFUSALS, MediaRefused, Reason
-from voicefile.ingest.sandbox import (
+from voicefile.ingest.media.decoding import Heard, decode_sound
+from voicefile.ingest.media.errors import REFUSALS, MediaRefused, Reason
+from voicefile.ingest.media.findings import Finding
+from voicefile.ingest.media.recognise import recognise
+from voicefile.ingest.media.sandbox import (
     SOCKET_FD,
     SandboxFailed,
     confine,
@@ -47,7 +47,7 @@ from voicefile.ingest.sandbox import (
     load_libc,
     withdraw,
 )
-from voicefile.ingest.warm_up import warm_up
+from voicefile.ingest.media.warm_up import warm_up
 
 CPU_SHARE = 10
 """Decoding may take a tenth of what the recording lasts: ten times real time at least."""
