@@ -90,20 +90,28 @@ async def test_care_names_a_credential_or_a_recording_of_its_tenant(world, tenan
 
 async def test_foreign_missing_and_unnamed_are_the_same_to_care(world, tenant):
     letter = await world.letter(tenant)
-    stranger = world.staff(await world.tenant("b"))
-    answers = [
-        await world.inside("hearable", stranger, query={"credential": letter.credential}),
-        await world.inside("hearable", stranger, query={"recording": letter.recordings[0]}),
-        await world.inside("hearable", stranger, query={"credential": new_id()}),
-        await world.inside("hearable", stranger),
-        await world.inside(
-            "hearable",
-            world.staff(tenant, department="service"),
-            query={"credential": letter.credential},
-        ),
+    stranger, why = world.staff(await world.tenant("b")), {"purpose": "complaint"}
+    of_another_department = world.staff(tenant, department="service")
+    tries = [
+        (stranger, {"credential": letter.credential}),
+        (stranger, {"recording": letter.recordings[0]}),
+        (stranger, {"credential": new_id()}),
+        (stranger, {}),
+        (of_another_department, {"credential": letter.credential}),
     ]
+    answers = [await world.inside("hearable", who, why, query=query) for who, query in tries]
     assert {each.status_code for each in answers} == {404}
     assert len({each.content for each in answers}) == 1
+    assert await world.told("RECORDINGS_LISTED") == []
+
+
+async def test_care_sees_nothing_without_saying_why(world, tenant):
+    letter = await world.letter(tenant)
+    for body in (None, {}, {"purpose": ""}):
+        answer = await world.inside(
+            "hearable", world.staff(tenant), body, query={"credential": letter.credential}
+        )
+        assert answer.status_code == 422
     assert await world.told("RECORDINGS_LISTED") == []
 
 
@@ -113,7 +121,10 @@ async def test_care_of_a_department_sees_its_own(world, tenant):
     stored = await world.access(letter)
     await world.change(letter, recordings=(*stored.record.recordings, other))
     agent = world.staff(tenant, department="service")
-    listed = (await world.inside("hearable", agent, query={"credential": letter.credential})).json()
+    answer = await world.inside(
+        "hearable", agent, {"purpose": "quality"}, query={"credential": letter.credential}
+    )
+    listed = answer.json()
     assert [each["recording_id"] for each in listed["recordings"]] == [other.id]
 
 

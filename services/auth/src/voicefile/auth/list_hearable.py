@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from voicefile.auth import access_deeds
+from voicefile.auth.access_errors import PurposeMissing
 from voicefile.auth.custody import Custody
 from voicefile.auth.details import open_details
 from voicefile.auth.doors import Doors
 from voicefile.auth.listeners import Listener, access_of, listener_of
 from voicefile.auth.store import Recording, RecordingDetails
 from voicefile.deeds.deed import Action, Deed
+from voicefile.identity.principal import Role
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ async def list_hearable(
     purpose: str | None,
     request_id: str,
 ) -> Hearable:
-    """Recorded before it is answered. Raises as `listener_of` does, and NotHearable."""
+    """Recorded before it is answered. Raises as `listener_of` does, PurposeMissing, NotHearable."""
     listener = await listener_of(doors, bearer, request_id=request_id)
+    if listener.role is Role.CARE and purpose is None:
+        raise PurposeMissing
     access = await access_of(
         doors, listener, request_id=request_id, credential=credential, recording=recording
     )
