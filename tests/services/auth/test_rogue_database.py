@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 from tests.services.auth.issuing_world import an_auth, metadata
 
+from voicefile.auth.access_id import normalised
 from voicefile.auth.recording_status import recording_status
 from voicefile.auth.records import access_documents
+from voicefile.auth.rotate import rotate
 from voicefile.auth.scrub import scrub
-from voicefile.auth.store import ACCESS, DEPLOYMENT, PRINCIPALS, TENANTS
+from voicefile.auth.store import ACCESS, DEPLOYMENT, DIRECTORY, PRINCIPALS, TENANTS
+from voicefile.auth.sweep import sweep_answers
 from voicefile.crypto.errors import Tampered
 from voicefile.docstore.port import Document
 from voicefile.identity.principal import Role
@@ -263,3 +266,44 @@ async def test_what_is_told_of_a_forgery_names_nothing(vault, documents):
     with pytest.raises(Tampered) as noticed:
         await vault.ports.access.of(victim.tenant).get(victim.id)
     assert victim.id not in json.dumps(str(noticed.value))
+
+
+async def test_a_directory_entry_bent_to_another_customer_takes_no_recording(vault, partner):
+    named, victim = await vault.issued(partner), await vault.issued(partner)
+    locator = await vault.custody.directory_locator(normalised(named["access_id"]))
+    entry = await vault.docs.get(DIRECTORY, locator)
+    stranger = (await vault.credential(partner, victim["recording_id"])).id
+    bent = replace(entry, body={**entry.body, "credential": stranger})
+    await vault.docs.replace(DIRECTORY, bent)
+    answer = await vault.issue(partner, join_access_id=named["access_id"])
+    assert answer.status_code == 404
+    stored = await vault.credential(partner, victim["recording_id"])
+    assert len(stored.record.recordings) == 1
+
+
+async def test_a_forged_record_keeps_no_answer_of_others_alive(vault, partner):
+    forged, honest = await vault.issued(partner), await vault.issued(partner)
+    stored = await vault.credential(partner, forged["recording_id"])
+    await vault.docs.replace(
+        ACCESS, replace(stored.document, body={**stored.document.body, "state": "active"})
+    )
+    vault.clock.s += vault.settings.answer_max_s
+    await sweep_answers(vault.ports)
+    kept = (await vault.credential(partner, honest["recording_id"])).record.recordings[0].answer
+    assert kept is None
+
+
+async def test_a_forged_record_holds_up_no_other_tenants_rotation(vault):
+    forging, honest = sorted([await vault.tenant(), await vault.tenant("borealis.example")])
+    for tenant in (forging, honest):
+        answer = await vault.issued(partner := await vault.partner(tenant))
+        stored = await vault.credential(partner, answer["recording_id"])
+        if tenant == forging:
+            body = {**stored.document.body, "state": "active"}
+            await vault.docs.replace(ACCESS, replace(stored.document, body=body))
+    vault.clock.s += vault.settings.epoch_max_s
+    await rotate(vault.ports)
+    keys = await vault.custody.namespace(honest)
+    moved = await vault.credential(partner, answer["recording_id"])
+    assert moved.record.recordings[0].slip.epoch == keys.current_epoch.id
+    assert len(keys.epochs) == 2

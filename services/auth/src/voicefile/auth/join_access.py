@@ -50,11 +50,16 @@ async def _joinable(admission: Admission, *, ports: Ports) -> tuple[Stored[Acces
     access_id = normalised(body.metadata.join_access_id.get_secret_value())
     if access_id is None:
         raise UnknownAccessId
-    found = await ports.directory.lookup(await ports.custody.directory_locator(access_id))
+    locator = await ports.custody.directory_locator(access_id)
+    found = await ports.directory.lookup(locator)
     # A foreign claim is looked up in the own tenant all the same, and found as little there.
     credential = found[1] if found is not None else body.recording_id
     stored = await ports.access.of(body.tenant).get(credential)
-    if stored is None or not _may_join(stored.record, admission, ports=ports):
+    # The directory is believed by nobody: an entry bent to another customer's credential would
+    # file this recording with a stranger.
+    if stored is None or stored.record.locator != locator:
+        raise UnknownAccessId
+    if not _may_join(stored.record, admission, ports=ports):
         raise UnknownAccessId
     return stored, access_id
 

@@ -12,12 +12,13 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
 from msgspec.structs import replace
 
 from voicefile.auth.change_tenant import change_tenant, tenant_of
 from voicefile.auth.open_tenant import tenant_ids, the_deployment
 from voicefile.auth.ports import Ports
-from voicefile.auth.records import Stored
+from voicefile.auth.records import RecordForged, Stored
 from voicefile.auth.store import ACCESS, Access, Deployment, Period, Recording, Slip, Tenant
 from voicefile.crypto.envelope import object_id
 from voicefile.crypto.keyring import (
@@ -31,6 +32,8 @@ from voicefile.crypto.keyring import (
 from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.docstore.port import VersionConflict
 from voicefile.identity.ids import PLATFORM
+
+log = structlog.get_logger(__name__)
 
 BATCH_DOCUMENTS = 256
 """Access documents that are re-wrapped at the same time: they share commits."""
@@ -55,8 +58,12 @@ async def rotate(ports: Ports) -> Rotated:
     opened = rewrapped = 0
     if len(deployment.record.periods) > 1:
         async for tenant_id in tenant_ids(ports):
-            opened += await _renewed(tenant_id, current, ports=ports)
-            rewrapped += await _rewrapped(tenant_id, ports=ports)
+            try:
+                opened += await _renewed(tenant_id, current, ports=ports)
+                rewrapped += await _rewrapped(tenant_id, ports=ports)
+            except RecordForged:
+                # The scrub tells it. The old epoch has to stay, but no other tenant waits.
+                log.exception("rotation_held_up", tenant=tenant_id)
     destroyed = await _destroy_ended(ports=ports)
     return Rotated(opened, rewrapped, destroyed)
 
