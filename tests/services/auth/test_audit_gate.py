@@ -204,6 +204,24 @@ async def test_running_asks_until_it_is_left(log):
     assert len(log.asked) == asked
 
 
+async def test_after_a_long_night_it_opens_as_soon_as_the_deeds_have_left(log):
+    log.waited_s = 1_801
+    gate = AuditGate(
+        log.gate._client,
+        boot_id=BOOT,
+        last_n=lambda: 0,
+        unpublished_for_s=log.unpublished_for_s,
+        limits=GateLimits(ask_every_s=0.001, look_every_s=3_600),
+    )
+    async with gate.running():
+        await settled(lambda: len(log.asked) >= 3)
+        with pytest.raises(AuditUnavailable):
+            gate.require_open()
+        log.waited_s = 0
+        await settled(lambda: not gate._too_long(gate._waiting_since_s))
+        gate.require_open()
+
+
 async def test_the_stores_oldest_deed_is_found_after_a_restart(tmp_path):
     async with a_world(tmp_path) as world:
         await world.session(await world.letter(await world.tenant()))

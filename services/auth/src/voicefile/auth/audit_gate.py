@@ -67,8 +67,7 @@ class AuditGate:
         if self._last_yes_s is None or now_s - self._last_yes_s > self._limits.yes_lasts_s:
             raise AuditUnavailable
         since_s = self._numbered[0][1] if self._numbered else now_s
-        since_s = min(since_s, now_s if self._waiting_since_s is None else self._waiting_since_s)
-        if now_s - since_s > self._limits.deed_waits_s_max:
+        if self._too_long(since_s) or self._too_long(self._waiting_since_s):
             raise AuditUnavailable
 
     async def ask(self) -> None:
@@ -108,10 +107,15 @@ class AuditGate:
         look_at_s = self._now_s()
         while True:
             await self.ask()
-            if self._now_s() >= look_at_s:
+            # Closed by what waits in the store: the relay may have brought it away meanwhile, as
+            # it does within moments when the vault was down for longer than deeds may wait.
+            if self._now_s() >= look_at_s or self._too_long(self._waiting_since_s):
                 await self.look()
                 look_at_s = self._now_s() + self._limits.look_every_s
             await asyncio.sleep(self._limits.ask_every_s)
+
+    def _too_long(self, since_s: float | None) -> bool:
+        return since_s is not None and self._now_s() - since_s > self._limits.deed_waits_s_max
 
     def _note(self, n: int, now_s: float) -> None:
         """Remembers since when numbers wait; one entry a second, however long the bus is down."""
