@@ -25,6 +25,11 @@ def test_a_single_range_is_taken_at_its_word(header, span):
     assert (found.start, found.stop) == span
 
 
+@pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-99", "bytes=0-1000", "bytes=-100"])
+def test_the_whole_asked_for_as_a_range_is_answered_as_one(header):
+    assert requested(header, 100).partial
+
+
 @pytest.mark.parametrize(
     "header",
     ["bytes=-", "bytes=5-2", "bytes=a-b", "items=0-1", "bytes=0-1,5-6", "", "bytes=٣-٤"],

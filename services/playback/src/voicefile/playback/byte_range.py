@@ -21,14 +21,13 @@ class ByteRange:
     start: int
     stop: int
     total: int
+    partial: bool = True
+    """Whether a range was asked for: some browsers play nothing unless every range they ask for
+    is answered 206, be it the whole recording."""
 
     @property
     def length(self) -> int:
         return self.stop - self.start
-
-    @property
-    def partial(self) -> bool:
-        return (self.start, self.stop) != (0, self.total)
 
     @property
     def content_range(self) -> str:
@@ -37,7 +36,7 @@ class ByteRange:
 
 def requested(header: str | None, total: int) -> ByteRange:
     """What a Range header asks of `total` bytes; a malformed one asks for everything."""
-    whole = ByteRange(0, total, total)
+    whole = ByteRange(0, total, total, partial=False)
     match = _SINGLE.fullmatch(header.strip()) if header else None
     if not match or match.groups() == ("", ""):
         return whole
