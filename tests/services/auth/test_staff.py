@@ -1,12 +1,16 @@
 """Staff signing in: password and code, each code once, and one refusal for everything."""
 
 import asyncio
+import json
+from contextlib import ExitStack, suppress
 
 import pyotp
 import pytest
 from tests.services.auth.issuing_world import an_auth, slug
 
+from voicefile.auth.access_errors import Busy
 from voicefile.auth.errors import NameTaken
+from voicefile.auth.pin_pool import Rank
 from voicefile.auth.principals import NewPrincipal, add_principal, remove_principal
 from voicefile.deeds.deed import Actor, Outcome
 from voicefile.identity.ids import PLATFORM
@@ -156,3 +160,24 @@ async def test_nothing_typed_comes_back(vault, agent):
     assert answer.status_code == 422
     for secret in ("geheim", "987654", "tpot", agent.username):
         assert secret not in answer.text
+
+
+async def test_strangers_at_the_staff_door_take_no_place_from_customers(vault, agent):
+    with ExitStack() as queue:
+        with suppress(Busy):
+            while True:
+                queue.enter_context(vault.ports.pins.place(Rank.STRANGER))
+        assert (await sign_in(vault, agent)).status_code == 503
+    assert (await sign_in(vault, agent)).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["username", "password", "totp"])
+async def test_half_a_character_is_refused_as_what_it_is(vault, agent, field):
+    typed = {"username": agent.username, "password": "x", "totp": "123456", field: "\ud800"}
+    async with vault.client() as client:
+        answer = await client.post(
+            "/auth/v1/staff-sessions",
+            content=json.dumps(typed),
+            headers={"Content-Type": "application/json"},
+        )
+    assert (answer.status_code, slug(answer)) == (422, "invalid-request")

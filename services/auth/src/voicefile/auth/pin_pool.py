@@ -64,10 +64,17 @@ class PinPool:
             self._taken -= 1
 
     async def hash(
-        self, pepper: SecretKey, pin: SecretText, *, tenant: str, credential: str, salt: bytes
+        self,
+        pepper: SecretKey,
+        pin: SecretText,
+        *,
+        tenant: str,
+        credential: str,
+        salt: bytes,
+        rank: Rank = Rank.ISSUING,
     ) -> bytes:
-        """The verifier of a PIN that is being issued. Raises Busy."""
-        with self.place(Rank.ISSUING) as place:
+        """The verifier of a PIN that is being issued, or of what somebody typed. Raises Busy."""
+        with self.place(rank) as place:
             return await place.verifier(
                 pepper, pin, tenant=tenant, credential=credential, salt=salt
             )

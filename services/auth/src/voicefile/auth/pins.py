@@ -6,6 +6,7 @@ from typing import Protocol
 
 from voicefile.auth.custody import Custody
 from voicefile.auth.errors import LetterShopMissing
+from voicefile.auth.pin_pool import Rank
 from voicefile.auth.policy import Policy
 from voicefile.auth.store import Tenant
 from voicefile.auth.verifiers import new_salt
@@ -16,10 +17,17 @@ from voicefile.crypto.secret import SecretKey, SecretText
 
 
 class PinHasher(Protocol):
-    """Hashes the PINs of credentials that are being issued: memory-hard, so in a bounded pool."""
+    """Hashes PINs that are being issued, and passwords: memory-hard, so in a bounded pool."""
 
     async def hash(
-        self, pepper: SecretKey, pin: SecretText, *, tenant: str, credential: str, salt: bytes
+        self,
+        pepper: SecretKey,
+        pin: SecretText,
+        *,
+        tenant: str,
+        credential: str,
+        salt: bytes,
+        rank: Rank = Rank.ISSUING,
     ) -> bytes:
         """The verifier of the PIN. Raises when too many are waiting."""
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from voicefile.auth.access_errors import Locked
 from voicefile.auth.errors import NotRecognised
 from voicefile.auth.issue_token import AccessToken, principal_of, sign_token
+from voicefile.auth.pin_pool import Rank
 from voicefile.auth.ports import Ports
 from voicefile.auth.principals import totp_secret_of
 from voicefile.auth.records import Stored
@@ -56,7 +57,9 @@ async def sign_in(
     tenant = PLATFORM if stored is None else stored.tenant
     if charge is not None:
         await throttles.charge_totals(charge, tenant)
-    step = await _checked(stored, typed, ports=ports)
+    # Whoever guesses at usernames must not stand before customers in the queue.
+    rank = Rank.KNOWN if charge is not None and charge.known else Rank.STRANGER
+    step = await _checked(stored, typed, rank=rank, ports=ports)
     if stored is None or step is None or charge is None:
         await _record_refusal(stored, typed, ports=ports)
         raise NotRecognised
@@ -85,7 +88,9 @@ async def _find(locator: str, *, ports: Ports) -> Stored[Principal] | None:
     return stored if is_staff else None
 
 
-async def _checked(stored: Stored[Principal] | None, typed: SignIn, *, ports: Ports) -> int | None:
+async def _checked(
+    stored: Stored[Principal] | None, typed: SignIn, *, rank: Rank, ports: Ports
+) -> int | None:
     """The time step of the code, if password and code are right. The same work for nobody."""
     tenant = PLATFORM if stored is None else stored.tenant
     identity = await ports.custody.identity(
@@ -97,6 +102,7 @@ async def _checked(stored: Stored[Principal] | None, typed: SignIn, *, ports: Po
         tenant=tenant,
         credential=new_id() if stored is None else stored.id,
         salt=new_salt() if stored is None else stored.record.secret_salt,
+        rank=rank,
     )
     expected = b"" if stored is None else stored.record.secret_verifier
     secret = (
