@@ -1,6 +1,7 @@
 """Signing in with access ID and PIN, and with an answer where there is a question."""
 
 import asyncio
+import json
 import re
 
 import pytest
@@ -15,6 +16,8 @@ from voicefile.auth.throttle_policy import Limits
 from voicefile.crypto.keyring import renew_identity_key
 from voicefile.deeds.deed import Actor, Outcome, Role
 from voicefile.docstore.port import Document
+
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -275,3 +278,13 @@ async def test_sessions_and_challenges_written_past_auth_open_nothing(world, ten
             )
     assert (await world.inside("hearable", token)).status_code == 401
     assert (await world.answer(challenge, "1234")).status_code == 401
+
+
+async def test_half_a_character_is_refused_before_anything_is_charged(world, tenant):
+    letter = await world.letter(tenant)
+    body = json.dumps({"access_id": letter.access_id, "pin": "\ud800"})
+    async with world.client(world.public) as client:
+        for _ in range(20):
+            answer = await client.post("/v1/customer-sessions", content=body, headers=JSON)
+            assert answer.status_code == 422
+    assert (await world.sign_in(letter)).status_code == 201

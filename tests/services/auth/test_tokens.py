@@ -230,3 +230,11 @@ async def test_used_assertions_are_forgotten_once_they_expired(vault, tenant):
     await sweep(vault.ports)
     assert await vault.docs.scan(ASSERTIONS) == []
     assert (await ask(vault, text)).status_code == 401
+
+
+@pytest.mark.parametrize("claim", ["sub", "jti"])
+async def test_half_a_character_in_a_claim_proves_nothing(vault, tenant, claim):
+    key = Ed25519PrivateKey.generate()
+    partner = await vault.partner(tenant, jwk=public_jwk(key))
+    answer = await ask(vault, assertion(vault, partner.id, key, **{claim: "\ud800"}))
+    assert answer.status_code == 401

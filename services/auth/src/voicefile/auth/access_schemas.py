@@ -3,13 +3,13 @@
 import base64
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from voicefile.auth.check_access import Asked
 from voicefile.auth.list_hearable import Hearable, Listed
 from voicefile.auth.open_session import SignedIn
 from voicefile.auth.release_key import Released
-from voicefile.auth.schemas import Bytes32, Id, Open, Part, PurposeCode
+from voicefile.auth.schemas import Bytes32, Id, Open, Part, PurposeCode, Secret
 
 PIN_CHARS_MAX = 32
 ANSWER_CHARS_MAX = 64
@@ -20,14 +20,14 @@ class SignInBody(Part):
     """An access ID and its PIN, as typed."""
 
     access_id: Annotated[str, StringConstraints(min_length=1, max_length=32)] = Field(repr=False)
-    pin: Annotated[SecretStr, Field(min_length=1, max_length=PIN_CHARS_MAX)]
+    pin: Annotated[Secret, Field(min_length=1, max_length=PIN_CHARS_MAX)]
 
 
 class QuestionAnswerBody(Part):
     """The answer to the question that a challenge stands for."""
 
-    challenge: Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_CHARS_MAX)]
-    answer: Annotated[SecretStr, Field(min_length=1, max_length=ANSWER_CHARS_MAX)]
+    challenge: Annotated[Secret, Field(min_length=1, max_length=TOKEN_CHARS_MAX)]
+    answer: Annotated[Secret, Field(min_length=1, max_length=ANSWER_CHARS_MAX)]
 
 
 class SessionAnswer(BaseModel):

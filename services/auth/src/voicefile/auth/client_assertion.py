@@ -47,7 +47,8 @@ def read_assertion(text: str) -> Assertion:
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         raise NotRecognised from None
     client_id = claims.get("sub")
-    if not isinstance(client_id, str):
+    # JSON can spell what no text is: half a character, which no store takes.
+    if not isinstance(client_id, str) or not client_id.isascii():
         raise NotRecognised
     return Assertion(text, client_id)
 
@@ -63,7 +64,7 @@ async def check_assertion(
     if type(expires_s) is not int or not now_s < expires_s <= _latest(now_s, ports=ports):
         raise NotRecognised
     jti = claims["jti"]
-    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_CHARS_MAX:
+    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_CHARS_MAX or not jti.isprintable():
         raise NotRecognised
     await _use_once(assertion.client_id, jti, expires_s=expires_s, ports=ports)
 

@@ -47,6 +47,17 @@ def _known_kind(value: str) -> str:
     return value
 
 
+def _encodable(secret: SecretStr) -> SecretStr:
+    # JSON can spell half a character; no bytes stand for it, so no hash could be made of it.
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("string_unicode", "whole characters") from None
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_encodable)]
+"""What somebody types who may type anything."""
 Bytes = Annotated[
     bytes, BeforeValidator(_from_base64), PlainSerializer(_to_base64, return_type=str)
 ]
@@ -127,7 +138,7 @@ class QuestionPart(Open):
     """One more thing to know, as digits."""
 
     kind: Slug
-    answer: SecretStr
+    answer: Secret
     prompt: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
@@ -161,7 +172,7 @@ class Metadata(Open):
     agent: Text | None = None
     campaign: Text | None = None
     pin_delivery: PinDelivery | None = None
-    join_access_id: SecretStr | None = None
+    join_access_id: Secret | None = None
 
 
 class IssueBody(Open):
@@ -170,7 +181,7 @@ class IssueBody(Open):
     recording_id: Id
     tenant: Id
     partner: Id
-    idempotency_key: SecretStr
+    idempotency_key: Secret
     request_digest: Bytes32
     epoch: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     sealed_key: Annotated[Bytes, Field(max_length=1024)]
@@ -187,7 +198,7 @@ class AnswerBody(Open):
 
     tenant: Id
     partner: Id
-    idempotency_key: SecretStr
+    idempotency_key: Secret
     request_digest: Bytes32 | None = None
 
 
@@ -246,8 +257,8 @@ class StaffSessionBody(Part):
     """A staff member's name, password and current code."""
 
     username: Username
-    password: SecretStr
-    totp: SecretStr
+    password: Secret
+    totp: Secret
 
 
 class AccessTokenAnswer(BaseModel):
