@@ -14,6 +14,14 @@ def test_the_defaults_are_the_embedded_vault(monkeypatch: pytest.MonkeyPatch):
     assert str(settings.tls_dir) == "var/tls"
 
 
+def test_opening_the_public_port_to_the_world_leaves_health_at_home(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("VOICEFILE_HOST", "0.0.0.0")
+    settings = DeploymentSettings()
+    assert (settings.host, settings.health_host) == ("0.0.0.0", "localhost")
+
+
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VOICEFILE_PORT", "9443")
     monkeypatch.setenv("VOICEFILE_DEPLOYMENT", "vault.example-1")

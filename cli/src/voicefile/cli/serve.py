@@ -49,7 +49,7 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
     with place.held():
         # Ports first: a taken one is found out before anything is opened or made.
         public = listen(settings.host, settings.port)
-        health = listen(settings.host, settings.health_port)
+        health = listen(settings.health_host, settings.health_port)
         certificate = settings.tls_certificate or development_certificates(place.tls).server
         stop = stop_on_signals()
         failures: list[Exception] = []

@@ -32,6 +32,9 @@ class DeploymentSettings(BaseSettings):
     port: Port = 8443
     """The public port, HTTPS only."""
 
+    health_host: str = "localhost"
+    """Where the port of health listens: apart from `host`, which may be open to the world."""
+
     health_port: Port = 8444
     """The port of /livez, /readyz and /metrics, HTTPS only, never given to the outside."""
 
