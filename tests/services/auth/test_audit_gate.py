@@ -75,6 +75,17 @@ async def test_a_yes_lasts_one_second(log):
     assert not log.open()
 
 
+async def test_a_vault_too_busy_to_ask_asks_before_it_refuses(log):
+    await log.gate.ask()
+    log.clock.s += 30
+    await log.gate.pass_through()
+    assert len(log.asked) == 2
+    log.clock.s += 30
+    log.answer = {"appendable": False}
+    with pytest.raises(AuditUnavailable):
+        await log.gate.pass_through()
+
+
 async def test_a_slow_yes_is_an_old_one(log):
     log.takes_s = 0.9
     await log.gate.ask()

@@ -61,11 +61,21 @@ class AuditGate:
         self._numbered: deque[tuple[int, float]] = deque()
         self._last_n = 0
 
+    async def pass_through(self) -> None:
+        """Raises AuditUnavailable unless a new release may be given, within half a second.
+
+        Where the last yes is too old the log is asked once more: a process that was too busy to
+        ask for a second is no log that can't record.
+        """
+        if not self._yes_lasts():
+            await self.ask()
+        self.require_open()
+
     def require_open(self) -> None:
-        """Raises AuditUnavailable unless a new release may be given."""
-        now_s = self._now_s()
-        if self._last_yes_s is None or now_s - self._last_yes_s > self._limits.yes_lasts_s:
+        """Raises AuditUnavailable unless a new release may be given by what is known already."""
+        if not self._yes_lasts():
             raise AuditUnavailable
+        now_s = self._now_s()
         since_s = self._numbered[0][1] if self._numbered else now_s
         if self._too_long(since_s) or self._too_long(self._waiting_since_s):
             raise AuditUnavailable
@@ -113,6 +123,10 @@ class AuditGate:
                 await self.look()
                 look_at_s = self._now_s() + self._limits.look_every_s
             await asyncio.sleep(self._limits.ask_every_s)
+
+    def _yes_lasts(self) -> bool:
+        last = self._last_yes_s
+        return last is not None and self._now_s() - last <= self._limits.yes_lasts_s
 
     def _too_long(self, since_s: float | None) -> bool:
         return since_s is not None and self._now_s() - since_s > self._limits.deed_waits_s_max

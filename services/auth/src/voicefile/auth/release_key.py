@@ -130,7 +130,7 @@ async def _granted_or_joined(
         try:
             kept = await _living(doors, listener, wish, name)
             if kept is None:
-                doors.gate.require_open()
+                await doors.gate.pass_through()
                 return await _granted(doors, listener, access, wish, name), False
             if kept.record.leased_until_s + doors.settings.listening_idle_s <= doors.ports.now_s():
                 await _end(doors, kept, bytes_sent=kept.record.bytes_sent)
