@@ -332,6 +332,7 @@ ELSEWHERE = {
     "sealing-key-refused": "503",
     "auth-unavailable": "503",
     "decoder-unavailable": "503",
+    "vault-full": "needs a full disk: the faults' tests",
 }
 """Problem types the guide names and no test here can bring about."""
 BROUGHT_ABOUT = (

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import httpx
 
+from voicefile.auth.errors import NameTaken
 from voicefile.auth.open_tenant import NewTenant, open_tenant
 from voicefile.auth.ports import Ports
 from voicefile.auth.principals import Added, NewPrincipal, add_principal
@@ -28,6 +29,8 @@ RULES = PolicyRules(
     retention_days={"contract": 1_095, "consent": 1_826}, default_retention_class="contract"
 )
 STAFF = (("care", Role.CARE), ("auditor", Role.AUDITOR), ("admin", Role.TENANT_ADMIN))
+STARTS_MAX = 100
+"""First starts that may be stopped half way before somebody has to clear the folder."""
 OPERATOR = Actor("", DeedRole.ROLE_OPERATOR)
 Say = Callable[[str], None]
 
@@ -43,10 +46,15 @@ async def demo(settings: DeploymentSettings) -> int:
         async with serving(settings) as (vault, ended):
             url = f"https://localhost:{settings.port}"
             ports: Ports = vault.services["/auth"].public.state.ports
-            known = _read(place)
-            if known is None:
-                known = {"url": url, "ca": str(place.tls / "ca.pem"), "tenants": []}
-                known["tenants"] = [await _tenant(*each, ports=ports) for each in TENANTS]
+            here = {"url": url, "ca": str(place.tls / "ca.pem")}
+            known = _read(place) or here | {"tenants": []}
+            # Saved one by one: whoever stops the first start loses one tenant's words at most.
+            for each in TENANTS[len(known["tenants"]) :]:
+                known["tenants"].append(await _tenant(*each, ports=ports))
+                _write(place, known)
+            if not here.items() <= known.items():
+                # Another port or place than last time: who reads the file wants this vault.
+                known |= here
                 _write(place, known)
             if "recording" not in known:
                 async with https_client(url, place.tls / "ca.pem") as client:
@@ -67,7 +75,7 @@ def _private(path: str, flags: int) -> int:
 
 
 async def _tenant(name: str, domain: str, *, ports: Ports) -> dict[str, Any]:
-    tenant = await open_tenant(NewTenant(name, domain, RULES, demo=True), by=OPERATOR, ports=ports)
+    tenant = await _opened(name, domain, ports=ports)
     partner = await add_principal(
         tenant, NewPrincipal(Role.PARTNER, "Demo CRM"), by=OPERATOR, ports=ports
     )
@@ -80,6 +88,18 @@ async def _tenant(name: str, domain: str, *, ports: Ports) -> dict[str, Any]:
         new = NewPrincipal(role, f"Demo {handle}", handle=handle)
         made[handle] = _staff(await add_principal(tenant, new, by=OPERATOR, ports=ports))
     return made
+
+
+async def _opened(name: str, domain: str, *, ports: Ports) -> str:
+    """The tenant, under the next domain if a first start that was stopped took this one."""
+    for number in range(1, STARTS_MAX):
+        free = domain if number == 1 else f"{number}.{domain}"
+        try:
+            new = NewTenant(name, free, RULES, demo=True)
+            return await open_tenant(new, by=OPERATOR, ports=ports)
+        except NameTaken:
+            continue
+    raise NameTaken
 
 
 def _staff(added: Added) -> dict[str, str]:
