@@ -92,6 +92,19 @@ async def test_a_finished_put_leaves_nothing_aside(
     assert files_below(tmp_path / "unfinished") == []
 
 
+async def test_what_ends_early_has_touched_no_disk(
+    store: FilesystemBlobStore, tmp_path: Path
+) -> None:
+    async def cut_off() -> AsyncIterator[bytes]:
+        yield b"x" * 65_552
+        assert files_below(tmp_path) == []
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        await store.put(new_blob_name(), cut_off())
+    assert files_below(tmp_path) == []
+
+
 async def test_a_sweep_takes_what_is_old_and_unfinished(tmp_path: Path) -> None:
     (tmp_path / "unfinished").mkdir()
     old, young = (tmp_path / "unfinished" / f"{new_blob_name()}.{i}" for i in range(2))
@@ -132,7 +145,7 @@ def exchange_open_file(path: Path, descriptor: int) -> None:
 
 async def test_a_full_disk_leaves_nothing(store: FilesystemBlobStore, tmp_path: Path) -> None:
     async def disk_fills_up() -> AsyncIterator[bytes]:
-        yield b"x" * 10
+        yield b"x" * (1 << 20)
         (aside,) = files_below(tmp_path / "unfinished")
         exchange_open_file(aside, os.open("/dev/full", os.O_WRONLY))
         yield b"y" * (2 << 20)
@@ -146,7 +159,7 @@ async def test_a_failed_fsync_leaves_nothing(store: FilesystemBlobStore, tmp_pat
     reader, writer = os.pipe()  # it takes writes, and refuses fsync
 
     async def disk_breaks() -> AsyncIterator[bytes]:
-        yield b"x" * 10
+        yield b"x" * (1 << 20)
         (aside,) = files_below(tmp_path / "unfinished")
         exchange_open_file(aside, writer)
 

@@ -61,9 +61,8 @@ class FilesystemBlobStore:
         writing = _Writing(aside, target, self._directories)
         self._under_way.add(aside)
         try:
-            await _settled(self._writers, writing.begin)
-            await self._receive(writing, chunks)
-            await _settled(self._writers, writing.finish)
+            rest = await self._receive(writing, chunks)
+            await _settled(self._writers, writing.finish, rest)
         except BaseException as error:
             # Cancelled, cut off, disk full: whatever it was, no blob may stay behind.
             await _settled(self._writers, writing.discard)
@@ -107,8 +106,11 @@ class FilesystemBlobStore:
         safe = blob_name(name)
         return self._blobs / safe[:FANOUT_DIGITS] / safe
 
-    async def _receive(self, writing: "_Writing", chunks: AsyncIterable[bytes]) -> None:
-        """Gathers small chunks, so that a 64 KiB chunk does not cost a hop into a thread."""
+    async def _receive(self, writing: "_Writing", chunks: AsyncIterable[bytes]) -> list[bytes]:
+        """Writes what fills whole pieces; answers the rest, for `finish` to write.
+
+        A hop into a thread costs more than a 64 KiB chunk: a blob below 1 MiB takes one in all.
+        """
         gathered: list[bytes] = []
         gathered_bytes = 0
         async for chunk in chunks:
@@ -117,8 +119,7 @@ class FilesystemBlobStore:
             if gathered_bytes >= PIECE_BYTES_MAX:
                 await _settled(self._writers, writing.write, gathered)
                 gathered, gathered_bytes = [], 0
-        if gathered:
-            await _settled(self._writers, writing.write, gathered)
+        return gathered
 
     def _list(self, after: str, limit: int) -> list[BlobEntry]:
         """Directory by directory: what is held in memory is one of 256, never all names."""
@@ -165,7 +166,7 @@ class _Writing:
         self._named = False
         self.sealed_bytes = 0
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         if self._target.exists():
             raise BlobExists
         self._directories.ensure(self._aside.parent)
@@ -173,13 +174,16 @@ class _Writing:
         self._descriptor = os.open(self._aside, flags, 0o600)
 
     def write(self, pieces: list[bytes]) -> None:
+        if self._descriptor < 0:
+            self._begin()
         for piece in pieces:
             left = memoryview(piece)
             while left:
                 left = left[os.write(self._descriptor, left) :]
             self.sealed_bytes += len(piece)
 
-    def finish(self) -> None:
+    def finish(self, rest: list[bytes]) -> None:
+        self.write(rest)
         # An fsync that failed says the pages are lost; asked again it would lie. So: one try,
         # and if it fails `discard` removes the file.
         os.fsync(self._descriptor)
