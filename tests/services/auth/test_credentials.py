@@ -196,6 +196,27 @@ async def test_a_letter_that_came_back_needs_a_new_pin(vault, partner, credentia
     assert stored.record.state is CredentialState.ISSUED
 
 
+async def test_what_came_back_is_not_revived_by_freezing_and_restoring_it(vault, credential, token):
+    await change(vault, credential, token, "undelivered")
+    for what in ("freeze", "restore"):
+        assert slug(await change(vault, credential, token, what)) == "change-not-possible"
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_a_letter_told_as_returned_closes_the_credential(
+    vault, partner, credential, token, frozen
+):
+    if frozen:
+        await change(vault, credential, token, "freeze")
+    for step in ("sent", "returned"):
+        path = f"/v1/credentials/{credential}/letter"
+        told = await vault.call("POST", path, token=token, json={"letter": step})
+    assert (told.json()["state"], told.json()["letter"]) == ("undelivered", "returned")
+    assert slug(await change(vault, credential, token, "restore")) == "change-not-possible"
+    (deed,) = await vault.deeds("CREDENTIAL_UNDELIVERED")
+    assert (deed.object_id, deed.actor) == (credential, partner.id)
+
+
 async def test_the_partner_is_told_of_each_recording_that_changed(
     vault, partner, answer, credential, token
 ):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from voicefile.auth.candidates import OPEN_STATES
 from voicefile.auth.change_tenant import tenant_of
 from voicefile.auth.errors import (
     ChangedMeanwhile,
@@ -58,7 +59,8 @@ async def freeze(credential: str, *, order: Order, ports: Ports) -> Stored[Acces
     """Nobody signs in with it until it is restored or a new PIN is issued."""
 
     def frozen(access: Access) -> Access:
-        if access.state is CredentialState.FROZEN:
+        # Only what is open: what came back undelivered would be restored with the PIN it has.
+        if access.state not in OPEN_STATES:
             raise ChangeNotPossible
         return replace(access, state=CredentialState.FROZEN)
 
@@ -104,13 +106,16 @@ async def change_letter(
     credential: str, letter: LetterState, *, order: Order, ports: Ports
 ) -> Stored[Access]:
     """The letter is printed, sent, has come back, or is wanted again."""
+    came_back = letter is LetterState.RETURNED
 
     def changed(access: Access) -> Access:
         if letter not in _LETTERS[access.letter]:
             raise ChangeNotPossible
-        return replace(access, letter=letter)
+        # However it is told: a PIN that strangers may have read opens nothing any more.
+        state = CredentialState.UNDELIVERED if came_back else access.state
+        return replace(access, letter=letter, state=state)
 
-    action = Action.ACTION_LETTER_CHANGED
+    action = Action.ACTION_CREDENTIAL_UNDELIVERED if came_back else Action.ACTION_LETTER_CHANGED
     return await change_credential(credential, changed, action, order=order, ports=ports)
 
 
