@@ -3,7 +3,14 @@ from tests.isolation.world import world
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def vault(tmp_path_factory):
+async def filled(tmp_path_factory):
     """One vault with three tenants for all that only asks: filling it takes longer than asking."""
     async with world(tmp_path_factory.mktemp("isolation")) as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def vault(filled):
+    """The same, with tokens and sessions that will last for the test."""
+    await filled.renewed()
+    return filled

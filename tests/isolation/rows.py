@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import httpx
 from tests.isolation.who import CUSTOMERS, EVERYBODY, HOLDERS, PEERS, Who
 from tests.isolation.world import Home, Thing
 
@@ -50,10 +51,28 @@ class Cell:
 
 
 Asker = Callable[[Cell], Awaitable[Ask]]
+Shown = Callable[[httpx.Response], bytes]
 
 
 async def nothing(_: Cell) -> Ask:
     return Ask()
+
+
+def whole(answer: httpx.Response) -> bytes:
+    """Status line aside, all of it."""
+    return answer.content + repr(answer.headers.multi_items()).encode()
+
+
+def without_refusals(answer: httpx.Response) -> bytes:
+    """A page of a log without what the log's own people asked for and were not given.
+
+    Such an entry repeats the id that was asked for, whoever it belongs to, if to anybody.
+    """
+    if not answer.is_success:
+        return whole(answer)
+    entries = answer.json()["entries"]
+    kept = [entry["deed"] for entry in entries if entry["deed"]["outcome"] != "refused"]
+    return repr(kept).encode()
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,8 @@ class Row:
     open_to: frozenset[Who] = EVERYBODY
     """Open doors look at the body alone: slow ones are tried by some."""
     positions: tuple[Position, ...] = tuple(Position)
+    shown: Shown = whole
+    """What of an answer tells the asker something."""
 
     @property
     def method(self) -> str:

@@ -1,11 +1,10 @@
 """The declared table: every route of every service but the portal's, and how to ask it."""
 
-import base64
 import json
 from typing import Any
 
 import pyotp
-from tests.isolation.rows import Ask, Cell, Position, Row
+from tests.isolation.rows import Ask, Cell, Position, Row, without_refusals
 from tests.isolation.who import (
     ADMINS,
     AGENTS,
@@ -16,7 +15,7 @@ from tests.isolation.who import (
     PARTNERS,
     Who,
 )
-from tests.isolation.world import ANSWER, Thing
+from tests.isolation.world import ANSWER, Thing, text
 from tests.stand import metadata
 
 from voicefile.blobstore.names import new_blob_name
@@ -30,10 +29,6 @@ from voicefile.identity.ids import new_id
 SOME = frozenset({Who.NOBODY, Who.PARTNER, Who.CUSTOMER, Who.CARE, Who.PORTAL, Who.FORGER})
 """Enough to see that a door looks at nothing but the body."""
 NO_FOREIGN = (Position.OWN, Position.MISSING)
-
-
-def b64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
 
 
 async def a_state(_: Cell) -> Ask:
@@ -75,7 +70,7 @@ async def a_staff_sign_in(cell: Cell) -> Ask:
 async def a_token(cell: Cell) -> Ask:
     secret = cell.home.company.partner.client_secret
     assert secret
-    basic = base64.b64encode(f"{cell.value}:{secret.expose()}".encode()).decode()
+    basic = text(f"{cell.value}:{secret.expose()}".encode())
     return Ask(
         data={"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {basic}"}
     )
@@ -90,7 +85,7 @@ async def a_scope(_: Cell) -> Ask:
 
 
 async def a_shop(_: Cell) -> Ask:
-    return Ask(json={"public_key": b64(SealingKeyPair.generate().public)})
+    return Ask(json={"public_key": text(SealingKeyPair.generate().public)})
 
 
 async def a_principal(_: Cell) -> Ask:
@@ -117,7 +112,7 @@ async def a_release(cell: Cell) -> Ask:
     return Ask(
         json={
             "recording_id": cell.value,
-            "instance_key": b64(cell.home.instance.public),
+            "instance_key": text(cell.home.instance.public),
             "listening": new_id(),
             "purpose": "complaint",
         }
@@ -125,7 +120,7 @@ async def a_release(cell: Cell) -> Ask:
 
 
 async def a_renewal(cell: Cell) -> Ask:
-    return Ask(json={"instance_key": b64(cell.home.instance.public)})
+    return Ask(json={"instance_key": text(cell.home.instance.public)})
 
 
 async def an_end(_: Cell) -> Ask:
@@ -156,9 +151,9 @@ async def an_issue(cell: Cell) -> Ask:
             "tenant": home.id,
             "partner": cell.value,
             "idempotency_key": new_id(),
-            "request_digest": b64(bytes(32)),
+            "request_digest": text(bytes(32)),
             "epoch": sealing.epoch,
-            "sealed_key": b64(seal_to(sealing.public, context.encode(), DataKey.random())),
+            "sealed_key": text(seal_to(sealing.public, context.encode(), DataKey.random())),
             "blobs": {
                 role: {"name": str(new_blob_name()), "sealed_bytes": 65_700}
                 for role in ("original", "telephone", "peaks")
@@ -183,6 +178,10 @@ async def a_tile(cell: Cell) -> Ask:
     head = await owner.company.client.get(f"/audit/v1/logs/{owner.id}/checkpoint")
     size = int(head.text.splitlines()[1])
     return Ask(path={"tile": f"0/000.p/{min(size, 255)}" if size < 256 else "0/000"})
+
+
+async def a_page(_: Cell) -> Ask:
+    return Ask(params={"limit": "1000"})
 
 
 def upload(cell: Cell, **changes: Any) -> Ask:
@@ -357,7 +356,13 @@ AUDIT = (
         shared=True,
         ask=a_tile,
     ),
-    Row("GET /audit/v1/logs/{log}/entries", AUDITORS | OPERATORS, thing=Thing.LOG),
+    Row(
+        "GET /audit/v1/logs/{log}/entries",
+        AUDITORS | OPERATORS,
+        thing=Thing.LOG,
+        ask=a_page,
+        shown=without_refusals,
+    ),
     Row("GET /audit/v1/recordings/{recording_id}/proof", PROVERS, thing=Thing.RECORDING),
     Row("GET /audit/internal/v1/appendable", frozenset({Who.AUTH})),
 )

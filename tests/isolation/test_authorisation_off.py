@@ -7,7 +7,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 from tests.isolation.permissive import Gift, names_of, permissive, player_over
 from tests.isolation.who import Who
-from tests.isolation.world import PURPOSE, Home
+from tests.isolation.world import PURPOSE, Home, world
 
 from voicefile.auth.search_customers import Search, search_customers
 from voicefile.auth.store import Slip
@@ -19,6 +19,13 @@ from voicefile.identity.principal import Principal, Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PARTS = ("audio", "audio?rendition=telephone", "peaks")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def filled(tmp_path_factory):
+    """Its own: what is done without checks stands in its log."""
+    async with world(tmp_path_factory.mktemp("unchecked")) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")

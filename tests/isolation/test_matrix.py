@@ -7,8 +7,11 @@ refused for who asked and not for how.
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 
+import httpx
 import pytest
+from fastapi import Depends
 from tests.isolation.marks import hidden_from
 from tests.isolation.rows import Cell, Position, Row
 from tests.isolation.table import TABLE
@@ -16,7 +19,11 @@ from tests.isolation.told import plain, send, told
 from tests.isolation.who import PEERS, ROLES, Who
 from tests.isolation.world import Home, World, missing
 
-from voicefile.identity.guard import rules_of
+from voicefile.auth.store import CredentialState
+from voicefile.chassis.service import Service, new_app
+from voicefile.cli.partner import sample
+from voicefile.identity.guard import Rule, UnruledRoutes, caller, open_to_all, rules_of
+from voicefile.identity.principal import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -90,30 +97,61 @@ class Asking:
             self.wrong.append(f"{where}: {answer.status_code} instead of {expected}")
         if row.shared:
             return
-        text = answer.content + repr(list(answer.headers.items())).encode()
+        text = row.shown(answer)
         others = self.vault.others(cell.home)
         if any(mark.encode() in text for mark in hidden_from(cell.who, cell.home, others)):
             self.wrong.append(f"{where}: shows what is not theirs")
 
 
-def routes_of(vault: World) -> dict[str, tuple[str, object]]:
-    """Every route of every service as the apps know them."""
-    found = {}
-    for prefix, service in vault.stand.vault.services.items():
-        for app in filter(None, (service.public, service.internal)):
-            for (method, path), rule in rules_of(app).items():
-                found[f"{method} {prefix}{plain(path)}"] = (prefix, rule)
-    return found
+def routes_of(services: Mapping[str, Service]) -> dict[str, Rule]:
+    """Every route as the apps know it; the portal has a table of its own."""
+    return {
+        f"{method} {prefix}{plain(path)}": rule
+        for prefix, service in services.items()
+        if prefix != "/portal"
+        for app in filter(None, (service.public, service.internal))
+        for (method, path), rule in rules_of(app).items()
+    }
+
+
+def disagreements(routes: Mapping[str, Rule]) -> list[str]:
+    """Where apps and table say different things."""
+    rows = [row for table in TABLE.values() for row in table]
+    unasked = routes.keys() ^ {row.route for row in rows}
+    known = [row for row in rows if row.route in routes]
+    return [*unasked, *(row.route for row in known if not row.fits(routes[row.route], ROLES))]
 
 
 async def test_every_route_has_a_rule_and_the_table_says_the_same(vault):
-    rows = [row for table in TABLE.values() for row in table]
-    declared = {row.route for row in rows}
-    routes = {
-        route: rule for route, (prefix, rule) in routes_of(vault).items() if prefix != "/portal"
-    }
-    assert routes.keys() == declared
-    assert [row.route for row in rows if not row.fits(routes[row.route], ROLES)] == []
+    assert disagreements(routes_of(vault.stand.vault.services)) == []
+
+
+async def test_a_new_route_or_another_rule_is_noticed(vault):
+    app = new_app("a service that grew")
+    app.get("/v1/keys", dependencies=[Depends(caller(Role.PARTNER))])(lambda: None)
+    app.get("/v1/new", dependencies=[Depends(open_to_all("nobody thought of the table"))])(
+        lambda: None
+    )
+    services = dict(vault.stand.vault.services)
+    routes = routes_of(services) | routes_of({"/auth": Service("auth", public=app)})
+    assert set(disagreements(routes)) == {"GET /auth/v1/new", "GET /auth/v1/keys"}
+    app.get("/v1/free")(lambda: None)
+    with pytest.raises(UnruledRoutes):
+        routes_of({"/auth": Service("auth", public=app)})
+
+
+async def test_an_answer_that_shows_a_mark_of_somebody_else_is_noticed(vault):
+    home = vault.homes[0]
+    wrong: list[str] = []
+    asking = Asking(vault, wrong, Counter())
+    row = next(row for row in TABLE["ingest"] if row.route == "GET /ingest/v1/changes")
+    for who, marked in (
+        (Who.PARTNER, vault.homes[1].main.name),
+        (Who.OTHER_PARTNER, home.main.recording),
+    ):
+        answer = httpx.Response(200, content=f'{{"seen": "{marked}"}}')
+        asking._judge(row, Cell(home, who, Position.OWN, "", home), answer)
+    assert len(wrong) == 2
 
 
 async def test_every_route_that_names_something_says_what_it_names(vault):
@@ -143,3 +181,19 @@ async def test_everybody_reaches_what_is_theirs_and_nothing_else(vault, service)
     print(f"{service}: {dict(counts)}")
     assert not wrong, "\n".join(wrong)
     assert counts["allowed"]
+    await unharmed(vault)
+
+
+async def unharmed(vault: World) -> None:
+    """Nothing that others tried has changed anything of anybody's."""
+    for home in vault.homes:
+        for who, filed in ((Who.CUSTOMER, home.main), (Who.OTHER_CUSTOMER, home.neighbour)):
+            answer = await vault.client(who).get(
+                f"/playback/v1/recordings/{filed.recording}/audio",
+                headers=vault.headers(who, home),
+            )
+            assert answer.content == sample()
+        for partner in (home.company.partner, home.other_partner):
+            assert await home.company.partner_token(partner)
+        found = await vault.stand.ports.access.of(home.id).get(home.victim.credential)
+        assert found.record.state is CredentialState.ISSUED
