@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from voicefile.blobstore.port import BlobStoreFull
 from voicefile.chassis.problems import NOT_FOUND, Problem
 from voicefile.ingest import errors
 from voicefile.ingest.media import errors as media_errors
@@ -17,6 +18,12 @@ def problem_table(settings: IngestSettings) -> Mapping[type[Exception], Problem]
         **_POLICY,
         **_MEDIA,
         **{kind: _later(slug, title, settings) for kind, (slug, title) in _LATER.items()},
+        BlobStoreFull: Problem(
+            "vault-full",
+            507,
+            "There is no room for the recording; the same key may be tried again",
+            retry_after_s=settings.retry_after_s,
+        ),
     }
 
 
