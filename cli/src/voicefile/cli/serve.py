@@ -57,9 +57,10 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
         def fail(error: Exception) -> None:
             # A store that refused a write is not written to again: whoever watches the process
             # has to hear of it, so it ends, and not as if all were well.
-            log.critical("vault_failed", **where_it_broke(error))
             failures.append(error)
             stop.set()
+            if len(failures) == 1:
+                log.critical("vault_failed", **where_it_broke(error))
 
         async with embedded(settings, place, on_failure=fail) as vault:
             context = server_context(certificate)
