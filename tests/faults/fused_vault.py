@@ -95,6 +95,13 @@ async def play(job, tell):
     tell("steps", steps=fuse.steps)
 
 
+def innermost(error):
+    """What went wrong, out of the groups of everything that ended because of it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def child(job, out):
     def tell(kind, **facts):
         # One write, no buffer: what was told is told, whatever happens next.
@@ -105,9 +112,7 @@ def child(job, out):
     try:
         asyncio.run(play(job, tell))
     except BaseException as error:  # noqa: BLE001 - the process's edge: its parent hears of it
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        tell("error", text="".join(traceback.format_exception(error)[-8:]))
+        tell("error", text="".join(traceback.format_exception(innermost(error))[-8:]))
         os._exit(1)
     os._exit(0)
 

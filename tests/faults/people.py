@@ -13,7 +13,7 @@ from voicefile.auth.principals import NewPrincipal, add_principal
 from voicefile.deeds.deed import Actor
 from voicefile.deeds.deed import Role as DeedRole
 from voicefile.identity.principal import Role
-from voicefile.ingest.telephone_wav import wav_header
+from voicefile.ingest.media.telephone_wav import wav_header
 
 REQUEST_ID = "voicefile-request-id"
 SECONDS = 5

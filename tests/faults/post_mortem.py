@@ -36,17 +36,15 @@ async def settled(stores):
 
 
 async def _is_settled(stores):
-    for service, store in stores.items():
+    for store in stores.values():
         if await store.pending(1):
             return False
-        del service
-    stops = Counter()
-    for document in await all_of(stores["audit"], SEGMENTS):
-        segment = record_of(document, Segment)
-        stops[document.tenant] = max(stops[document.tenant], segment.stop)
-    heads = await all_of(stores["audit"], HEADS)
-    sizes = {document.tenant: record_of(document, Head).size for document in heads}
-    return all(sizes[tenant] == stop for tenant, stop in stops.items())
+    audit = stores["audit"]
+    for head in await all_of(audit, HEADS):
+        newest = await audit.newest(SEGMENTS, "stop", tenant=head.tenant)
+        if newest and record_of(newest, Segment).stop != record_of(head, Head).size:
+            return False
+    return True
 
 
 async def swept(stage):
