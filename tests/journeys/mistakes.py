@@ -62,6 +62,7 @@ class Mistakes:
         assert client.get(f"/playback/v1/recordings/{number}/audio").is_error
         assert client.get(f"/portal/recordings/{number}").is_redirect
         assert client.request(f"ODD{number}", "/portal/").is_error
+        assert client.get(f"/?{odd}={number}").is_redirect
 
     def _wrong_headers(self, odd: str, number: str) -> None:
         strange = {

@@ -323,7 +323,6 @@ ELSEWHERE = {
     "upload-not-accepted": "what auth may refuse some day in words of its own",
     "internal": "is a bug",
     "rate-limited": "needs many tries: auth's own tests",
-    "vault-full": "needs a full disk: ingest's own tests",
     "changed-meanwhile": "needs a race: auth's own tests",
     "unavailable": "503 is for moments: the faults' tests",
     "upload-in-progress": "503",

@@ -23,7 +23,16 @@ from voicefile.portal.forms import csrf_of
 PIN_DIGITS = 10
 UPLOAD_BYTES_MAX = 400_000
 SPOKEN = ("alaw-8k.wav", "flac-16k.flac", "m4a-16k-front.m4a", "mp3-8k.mp3", "opus-voice.opus")
-LONG_ANSWER = "9071355208643197"
+NOT_HTTP = b"Invalid HTTP request received."
+GUARDED = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=",
+    "x-frame-options": "DENY",
+    "content-security-policy": "default-src ",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-",
+}
 
 
 def digits(count: int) -> str:
@@ -79,6 +88,7 @@ class Day:
 
     def seen(self, response: httpx.Response) -> None:
         """A hook of the clients: what refuses must not repeat what was asked."""
+        self._guarded(response)
         status = response.status_code
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if response.is_redirect:
@@ -87,6 +97,16 @@ class Day:
             response.read()
             head = "\n".join(f"{name}: {text}" for name, text in response.headers.items())
             self.refusals.append(head.encode() + b"\n\n" + response.content)
+
+    @staticmethod
+    def _guarded(response: httpx.Response) -> None:
+        """Every answer says how a browser has to treat it, but for what is no HTTP at all."""
+        headers, path = response.headers, response.request.url.path
+        assert "server" not in headers
+        if response.status_code == 400 and response.read() == NOT_HTTP:
+            return
+        for name, value in GUARDED.items():
+            assert value in headers.get(name, "missing"), (path, name)
 
 
 class Work:
@@ -272,6 +292,7 @@ class Work:
             form = {"access_id": filed["access_id"], "pin": self.day.hide("typed PIN", digits(10))}
             assert browser.post("/portal/sign-in", data=form).status_code == 401
             page = browser.post("/portal/sign-in", data=form | {"pin": filed["pin"]})
+            assert filed["said"]["question"]["prompt"] in page.text
             challenge = page.text.split('name="challenge" value="')[1].split('"')[0]
             self._hide_token("challenge", challenge)
             answer = filed["said"]["question"]["answer"]

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import httpx
 
+from voicefile.auth.access_id import spaced
 from voicefile.auth.errors import NameTaken
 from voicefile.auth.open_tenant import NewTenant, open_tenant
 from voicefile.auth.ports import Ports
@@ -46,7 +47,7 @@ async def demo(settings: DeploymentSettings) -> int:
         async with serving(settings) as (vault, ended):
             url = f"https://localhost:{settings.port}"
             ports: Ports = vault.services["/auth"].public.state.ports
-            here = {"url": url, "ca": str(place.tls / "ca.pem")}
+            here: dict[str, Any] = {"url": url, "ca": str(place.tls / "ca.pem")}
             known = _read(place) or here | {"tenants": []}
             # Saved one by one: whoever stops the first start loses one tenant's words at most.
             for each in TENANTS[len(known["tenants"]) :]:
@@ -148,7 +149,7 @@ def _tell(place: Place, url: str, known: dict[str, Any]) -> None:
     _say(
         f"""
   Hear it as the customer     {url}/portal/
-                access ID     {recording["access_id"]}
+                access ID     {spaced(recording["access_id"])}
                       PIN     {recording["pin"]}
 
   Find it as customer care    {url}/portal/care

@@ -21,6 +21,7 @@ from voicefile.auth import app as auth
 from voicefile.auth.settings import AuthSettings
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
+from voicefile.chassis.edge import Edge
 from voicefile.chassis.inprocess import MountRouter, in_process_client
 from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
@@ -91,10 +92,12 @@ class _Front:
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = MountRouter(apps)
+        # An edge of its own, as every other door has: its headers hold for the whole host.
+        self._home = Edge(RedirectResponse("/portal/"), name="front")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/":
-            await RedirectResponse("/portal/")(scope, receive, send)
+            await self._home(scope, receive, send)
             return
         await self._apps(scope, receive, send)
 
