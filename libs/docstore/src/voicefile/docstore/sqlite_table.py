@@ -79,8 +79,8 @@ class Table:
         return Prepared(document, body, self._values(decoded))
 
     def insert(self, db: sqlite3.Connection, row: Prepared) -> Document:
-        self._refuse_duplicates(db, row)
         document = row.document
+        self._refuse_duplicates(db, document, row.values)
         done = db.execute(
             self._sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING"),
             (document.id, document.tenant, row.body, _packed(document.pending)),
@@ -105,17 +105,19 @@ class Table:
     def replace(self, db: sqlite3.Connection, row: Prepared) -> Document:
         document = row.document
         stored = self._stored(db, document)
-        self._refuse_duplicates(db, row)
+        before = self._values(stored.body)
+        # What it has already is nobody else's: most changes leave all of that as it is.
+        added = {name: values - before[name] for name, values in row.values.items()}
+        self._refuse_duplicates(db, document, added)
         pending = joined(stored.pending, document.pending)
         new = replace(document, version=stored.version + 1, pending=pending)
         db.execute(
             self._sql("UPDATE DOCUMENTS SET version = ?, body = ?, pending = ? WHERE id = ?"),
             (new.version, row.body, _packed(pending), new.id),
         )
-        before = self._values(stored.body)
         for name, values in row.values.items():
             self._drop_entries(db, name, document, before[name] - values)
-            self._add_entries(db, name, document, values - before[name])
+            self._add_entries(db, name, document, added[name])
         self._note_pending(db, new)
         return new
 
@@ -229,14 +231,19 @@ class Table:
     def _values(self, body: Mapping[str, Any]) -> dict[str, frozenset[Indexed]]:
         return {each.name: indexed_values(body, each.path) for each in self.indexes.values()}
 
-    def _refuse_duplicates(self, db: sqlite3.Connection, row: Prepared) -> None:
+    def _refuse_duplicates(
+        self,
+        db: sqlite3.Connection,
+        document: Document,
+        values: Mapping[str, frozenset[Indexed]],
+    ) -> None:
         for name, index in self.indexes.items():
             if not index.unique:
                 continue
             owner = self._sql("SELECT id FROM ENTRIES WHERE value = ?", name)
-            for value in row.values[name]:
+            for value in values[name]:
                 found = db.execute(owner, (value,)).fetchone()
-                if found is not None and found[0] != row.document.id:
+                if found is not None and found[0] != document.id:
                     raise DocumentExists(f"{self.collection.name} by {name}")
 
     def _add_entries(
