@@ -11,19 +11,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from msgspec.structs import replace
 
-from voicefile.auth import access_store, store
-from voicefile.auth.access_id import new_access_id
-from voicefile.auth.access_routes import ACCESS_PROBLEMS, internal_router, public_router
-from voicefile.auth.access_settings import AccessSettings
-from voicefile.auth.custody import Custody
-from voicefile.auth.customer import QUESTION_PROMPT, Customer, seal_customer
-from voicefile.auth.details import seal_details
-from voicefile.auth.directory import Claim
-from voicefile.auth.doors import doors_of
+from voicefile.auth import store
 from voicefile.auth.errors import TenantClosed, UnusableKey
 from voicefile.auth.events import TOPIC, wrap
-from voicefile.auth.open_tenant import NewTenant, first_start, open_tenant
-from voicefile.auth.pin_pool import PinPool
+from voicefile.auth.issuing.access_id import new_access_id
+from voicefile.auth.issuing.customer import QUESTION_PROMPT, Customer, seal_customer
+from voicefile.auth.issuing.details import seal_details
+from voicefile.auth.issuing.directory import Claim
+from voicefile.auth.keys.custody import Custody
+from voicefile.auth.listening import access_store
+from voicefile.auth.listening.access_routes import ACCESS_PROBLEMS, internal_router, public_router
+from voicefile.auth.listening.access_settings import AccessSettings
+from voicefile.auth.listening.doors import doors_of
 from voicefile.auth.ports import ports_of
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.store import (
@@ -36,8 +35,10 @@ from voicefile.auth.store import (
     RecordingDetails,
     RecordingState,
 )
-from voicefile.auth.throttle_policy import Limits
-from voicefile.auth.verifiers import answer_verifier, new_salt
+from voicefile.auth.tenants.open_tenant import NewTenant, first_start, open_tenant
+from voicefile.auth.throttling.pin_pool import PinPool
+from voicefile.auth.throttling.throttle_policy import Limits
+from voicefile.auth.throttling.verifiers import answer_verifier, new_salt
 from voicefile.chassis.inprocess import InProcessTransport
 from voicefile.chassis.problems import Problem
 from voicefile.chassis.service import new_app
@@ -73,7 +74,7 @@ OPEN_THROTTLES = Limits(
 async def settled(condition):
     """Waits until what other tasks and threads do has come this far."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # threads have no event to wait for
+        while not condition():  # threads have no event to wait for
             await asyncio.sleep(0.001)
 
 

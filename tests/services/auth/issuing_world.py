@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from voicefile.auth import app
-from voicefile.auth.issue_token import sign_token
-from voicefile.auth.open_tenant import NewTenant, first_start, open_tenant
-from voicefile.auth.principals import NewPrincipal, add_principal
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.store import PolicyRules
+from voicefile.auth.tenants.open_tenant import NewTenant, first_start, open_tenant
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal
+from voicefile.auth.tokens.issue_token import sign_token
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.contracts.auth.v1 import AuthEvent
 from voicefile.contracts.deed.v1 import Action

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicefile.auth.access_id import is_valid, new_access_id, normalised, spaced, with_check_digits
+from voicefile.auth.issuing.access_id import (
+    is_valid,
+    new_access_id,
+    normalised,
+    spaced,
+    with_check_digits,
+)
 
 DIGITS = st.text("0123456789", min_size=10, max_size=10)
 

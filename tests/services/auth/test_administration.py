@@ -7,13 +7,13 @@ import jwt
 import pytest
 from tests.services.auth.issuing_world import DEPLOYMENT, an_auth, slug
 
-from voicefile.auth.open_tenant import (
+from voicefile.auth.store import PolicyRules
+from voicefile.auth.tenants.open_tenant import (
     change_reseller,
     close_tenant,
     open_reseller,
     reopen_tenant,
 )
-from voicefile.auth.store import PolicyRules
 from voicefile.crypto.keyring import sealing_key_statement
 from voicefile.crypto.primitives import verify
 from voicefile.deeds.deed import Actor

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from tests.services.auth.access_world import Clock, a_world, settled
 
-from voicefile.auth.access_errors import AuditUnavailable
-from voicefile.auth.audit_gate import AuditGate, GateLimits
+from voicefile.auth.listening.access_errors import AuditUnavailable
+from voicefile.auth.listening.audit_gate import AuditGate, GateLimits
 
 BOOT = "b" * 32
 

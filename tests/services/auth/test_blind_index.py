@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicefile.auth import blind_index
+from voicefile.auth.keys import blind_index
 from voicefile.crypto.keyring import IdentityKey
 from voicefile.crypto.secret import SecretKey
 

@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 from tests.services.auth.access_world import DEVICE, a_world
 
-from voicefile.auth.access_settings import AccessSettings
-from voicefile.auth.access_store import CHALLENGES, SESSIONS
-from voicefile.auth.open_tenant import close_tenant
+from voicefile.auth.listening.access_settings import AccessSettings
+from voicefile.auth.listening.access_store import CHALLENGES, SESSIONS
 from voicefile.auth.store import ACCESS, CredentialState
-from voicefile.auth.throttle_policy import Limits
+from voicefile.auth.tenants.open_tenant import close_tenant
+from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.crypto.keyring import renew_identity_key
 from voicefile.deeds.deed import Actor, Outcome, Role
 from voicefile.docstore.port import Document

@@ -3,7 +3,7 @@
 import pytest
 from tests.services.auth.issuing_world import Clock, Upload, an_auth
 
-from voicefile.auth.issue_access import issue_access
+from voicefile.auth.issuing.issue_access import issue_access
 from voicefile.auth.schemas import IssueBody
 from voicefile.auth.store import ACCESS, DIRECTORY
 from voicefile.auth.sweep import sweep

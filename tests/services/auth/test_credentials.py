@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 from tests.services.auth.issuing_world import Upload, an_auth, slug
 
-from voicefile.auth.open_tenant import close_tenant
-from voicefile.auth.pins import pin_context
+from voicefile.auth.issuing.pins import pin_context
 from voicefile.auth.store import CredentialState, LetterState
-from voicefile.auth.verifiers import pin_verifier
+from voicefile.auth.tenants.open_tenant import close_tenant
+from voicefile.auth.throttling.verifiers import pin_verifier
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.primitives import SealingKeyPair, open_text
 from voicefile.crypto.secret import SecretText

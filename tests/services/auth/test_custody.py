@@ -7,12 +7,12 @@ import pytest
 from tests.services.auth.issuing_world import DEPLOYMENT, Upload, an_auth
 
 from voicefile.auth import app
-from voicefile.auth.custody import TTL_S, Custody
-from voicefile.auth.open_tenant import WrongDeployment, first_start
+from voicefile.auth.keys.custody import TTL_S, Custody
 from voicefile.auth.ports import ports_of
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.store import DEPLOYMENT as RECORDS
 from voicefile.auth.store import Slip
+from voicefile.auth.tenants.open_tenant import WrongDeployment, first_start
 from voicefile.crypto.errors import EpochGone, Tampered, UnknownKey
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.rootkey import RootUnavailable

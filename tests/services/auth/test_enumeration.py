@@ -6,11 +6,11 @@ import pytest
 from tests.bench.enumeration import KNOWN_T_MAX, welch_t
 from tests.services.auth.access_world import OPEN_THROTTLES, World, a_world
 
-from voicefile.auth.access_id import new_access_id
-from voicefile.auth.access_settings import AccessSettings
-from voicefile.auth.custody import Custody
-from voicefile.auth.open_tenant import close_tenant
+from voicefile.auth.issuing.access_id import new_access_id
+from voicefile.auth.keys.custody import Custody
+from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.store import DIRECTORY, CredentialState
+from voicefile.auth.tenants.open_tenant import close_tenant
 from voicefile.deeds.deed import Actor
 from voicefile.docstore.port import Document
 

@@ -7,16 +7,16 @@ import pytest
 from msgspec.structs import replace
 from tests.services.auth.issuing_world import Upload, an_auth, metadata, slug
 
-from voicefile.auth.access_id import is_valid
-from voicefile.auth.customer import open_customer
-from voicefile.auth.details import open_details
 from voicefile.auth.errors import NotFound
-from voicefile.auth.open_tenant import close_tenant, open_reseller
-from voicefile.auth.pins import pin_context
-from voicefile.auth.principals import remove_principal
-from voicefile.auth.scopes import Scope
+from voicefile.auth.issuing.access_id import is_valid
+from voicefile.auth.issuing.customer import open_customer
+from voicefile.auth.issuing.details import open_details
+from voicefile.auth.issuing.pins import pin_context
 from voicefile.auth.store import CredentialState, PolicyRules
-from voicefile.auth.verifiers import pin_verifier
+from voicefile.auth.tenants.open_tenant import close_tenant, open_reseller
+from voicefile.auth.tenants.principals import remove_principal
+from voicefile.auth.tenants.scopes import Scope
+from voicefile.auth.throttling.verifiers import pin_verifier
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.primitives import SealingKeyPair, open_text
 from voicefile.crypto.secret import SecretText

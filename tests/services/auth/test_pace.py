@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from tests.services.auth.access_world import Clock
 
-from voicefile.auth.access_errors import Busy, Locked, SignInRefused
-from voicefile.auth.access_settings import AccessSettings
-from voicefile.auth.pace import Pace
+from voicefile.auth.listening.access_errors import Busy, Locked, SignInRefused
+from voicefile.auth.listening.access_settings import AccessSettings
+from voicefile.auth.listening.pace import Pace
 
 SETTINGS = AccessSettings(attack_strangers_max=3)
 

@@ -6,9 +6,9 @@ import threading
 import pytest
 from tests.services.auth.access_world import settled
 
-from voicefile.auth.access_errors import Busy
-from voicefile.auth.pin_pool import PinPool, Rank
-from voicefile.auth.verifiers import answer_verifier, new_salt, pin_verifier
+from voicefile.auth.listening.access_errors import Busy
+from voicefile.auth.throttling.pin_pool import PinPool, Rank
+from voicefile.auth.throttling.verifiers import answer_verifier, new_salt, pin_verifier
 from voicefile.crypto.secret import SecretKey, SecretText
 
 PEPPER = SecretKey.random()

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicefile.auth import policy, scopes
 from voicefile.auth.errors import RetentionRequired, UnknownRetentionClass, UnknownScope
-from voicefile.auth.policy import QUESTION_KINDS, WIDEST, is_within, narrowed
-from voicefile.auth.scopes import Scope
 from voicefile.auth.store import Department, PolicyRules, Principal
+from voicefile.auth.tenants import policy, scopes
+from voicefile.auth.tenants.policy import QUESTION_KINDS, WIDEST, is_within, narrowed
+from voicefile.auth.tenants.scopes import Scope
 
 NAMES = st.sampled_from(["contract", "short", "consent", "x"])
 RULES = st.builds(

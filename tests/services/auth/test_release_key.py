@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from tests.services.auth.access_world import a_world
 
-from voicefile.auth.access_store import RELEASES
+from voicefile.auth.listening.access_store import RELEASES
 from voicefile.auth.store import CredentialState, RecordingState
 from voicefile.crypto.envelope import Context, Kind, object_id
 from voicefile.crypto.primitives import SealingKeyPair, open_sealed

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from tests.services.auth.issuing_world import an_auth, metadata
 
-from voicefile.auth.access_id import normalised
-from voicefile.auth.recording_status import recording_status
+from voicefile.auth.issuing.access_id import normalised
+from voicefile.auth.issuing.recording_status import recording_status
+from voicefile.auth.keys.rotate import rotate
 from voicefile.auth.records import access_documents
-from voicefile.auth.rotate import rotate
 from voicefile.auth.scrub import scrub
 from voicefile.auth.store import ACCESS, DEPLOYMENT, DIRECTORY, PRINCIPALS, TENANTS
 from voicefile.auth.sweep import sweep_answers

@@ -7,12 +7,12 @@ import pytest
 from msgspec.structs import replace
 from tests.services.auth.issuing_world import STARTED_S, Clock, Upload, an_auth, slug
 
-from voicefile.auth.custody import Custody
-from voicefile.auth.customer import open_customer
-from voicefile.auth.open_tenant import the_deployment
+from voicefile.auth.issuing.customer import open_customer
+from voicefile.auth.keys.custody import Custody
+from voicefile.auth.keys.rotate import rotate
 from voicefile.auth.records import access_documents
-from voicefile.auth.rotate import rotate
 from voicefile.auth.store import ACCESS, RecordingState, Slip
+from voicefile.auth.tenants.open_tenant import the_deployment
 from voicefile.crypto.errors import EpochGone, UnknownKey
 from voicefile.crypto.keyring import EPOCH_LIFE_MAX_S, EpochState
 from voicefile.crypto.rootkey import VersionGone

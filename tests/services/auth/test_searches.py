@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.services.auth.issuing_world import an_auth, slug
 
-from voicefile.auth.open_tenant import close_tenant
-from voicefile.auth.search_customers import Search, search_customers
+from voicefile.auth.credentials.search_customers import Search, search_customers
+from voicefile.auth.tenants.open_tenant import close_tenant
 from voicefile.deeds.deed import Actor, Purpose
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Principal, Role

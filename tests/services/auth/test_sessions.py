@@ -3,7 +3,7 @@
 import pytest
 from tests.services.auth.access_world import a_world
 
-from voicefile.auth.access_store import SESSIONS, THROTTLES
+from voicefile.auth.listening.access_store import SESSIONS, THROTTLES
 from voicefile.auth.store import CredentialState
 
 

@@ -8,10 +8,10 @@ import pyotp
 import pytest
 from tests.services.auth.issuing_world import an_auth, slug
 
-from voicefile.auth.access_errors import Busy
 from voicefile.auth.errors import NameTaken
-from voicefile.auth.pin_pool import Rank
-from voicefile.auth.principals import NewPrincipal, add_principal, remove_principal
+from voicefile.auth.listening.access_errors import Busy
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal, remove_principal
+from voicefile.auth.throttling.pin_pool import Rank
 from voicefile.deeds.deed import Actor, Outcome
 from voicefile.identity.ids import PLATFORM
 from voicefile.identity.principal import Role

@@ -5,8 +5,15 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicefile.auth import throttle_policy as policy
-from voicefile.auth.throttle_policy import Channel, HourCount, Limits, Strangers, Tries, Wait
+from voicefile.auth.throttling import throttle_policy as policy
+from voicefile.auth.throttling.throttle_policy import (
+    Channel,
+    HourCount,
+    Limits,
+    Strangers,
+    Tries,
+    Wait,
+)
 
 LIMITS = Limits()
 NOON_MS = 1_800_000_000_000

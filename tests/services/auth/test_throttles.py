@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voicefile.auth.access_errors import Locked
-from voicefile.auth.access_store import THROTTLES
-from voicefile.auth.buckets import Buckets
-from voicefile.auth.throttle_policy import Channel, Limits
-from voicefile.auth.throttles import Throttles, Visitor
+from voicefile.auth.listening.access_errors import Locked
+from voicefile.auth.listening.access_store import THROTTLES
+from voicefile.auth.throttling.buckets import Buckets
+from voicefile.auth.throttling.throttle_policy import Channel, Limits
+from voicefile.auth.throttling.throttles import Throttles, Visitor
 from voicefile.chassis.problems import RateLimited
 from voicefile.crypto.secret import SecretKey
 from voicefile.docstore.sqlite import SqliteDocStore

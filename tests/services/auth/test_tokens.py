@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.services.auth.issuing_world import DEPLOYMENT, an_auth, slug
 
-from voicefile.auth.client_assertion import TYPE
 from voicefile.auth.errors import UnusableKey
-from voicefile.auth.principals import remove_principal
 from voicefile.auth.store import ASSERTIONS
 from voicefile.auth.sweep import sweep
+from voicefile.auth.tenants.principals import remove_principal
+from voicefile.auth.tokens.client_assertion import TYPE
 from voicefile.deeds.deed import Actor
 from voicefile.identity.ids import new_id
 

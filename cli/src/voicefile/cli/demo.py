@@ -9,12 +9,12 @@ from typing import Any, TextIO
 
 import httpx
 
-from voicefile.auth.access_id import spaced
 from voicefile.auth.errors import NameTaken
-from voicefile.auth.open_tenant import NewTenant, open_tenant
+from voicefile.auth.issuing.access_id import spaced
 from voicefile.auth.ports import Ports
-from voicefile.auth.principals import Added, NewPrincipal, add_principal
 from voicefile.auth.store import PolicyRules
+from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
+from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.chassis.logs import configure
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.partner import Filed, PartnerLogin, file_recording, hear, https_client, sample

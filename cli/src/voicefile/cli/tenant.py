@@ -4,11 +4,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from voicefile.auth.change_tenant import tenant_of
 from voicefile.auth.errors import NameTaken, NotFound
-from voicefile.auth.open_tenant import NewTenant, close_tenant, open_tenant, tenant_ids
 from voicefile.auth.ports import Ports
-from voicefile.auth.principals import NewPrincipal, add_principal
+from voicefile.auth.tenants.change_tenant import tenant_of
+from voicefile.auth.tenants.open_tenant import NewTenant, close_tenant, open_tenant, tenant_ids
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal
 from voicefile.chassis.harden import harden
 from voicefile.chassis.logs import configure
 from voicefile.chassis.settings import DeploymentSettings

@@ -9,25 +9,26 @@ import httpx
 import structlog
 from fastapi import FastAPI
 
-from voicefile.auth import access_routes, access_store, store
-from voicefile.auth.access_settings import AccessSettings
-from voicefile.auth.admin_routes import admin_router, principal_router
-from voicefile.auth.credential_routes import credential_router, search_router
-from voicefile.auth.custody import Custody
-from voicefile.auth.doors import Doors, doors_of
+from voicefile.auth import store
+from voicefile.auth.credentials.credential_routes import credential_router, search_router
 from voicefile.auth.events import TOPIC, Fact, wrap
 from voicefile.auth.forgeries import tell_forgeries
-from voicefile.auth.internal_routes import ingest_router
-from voicefile.auth.open_tenant import first_start
-from voicefile.auth.pin_pool import PinPool
+from voicefile.auth.issuing.internal_routes import ingest_router
+from voicefile.auth.keys.custody import Custody
+from voicefile.auth.keys.rotate import rotate
+from voicefile.auth.listening import access_routes, access_store
+from voicefile.auth.listening.access_settings import AccessSettings
+from voicefile.auth.listening.doors import Doors, doors_of
 from voicefile.auth.ports import Ports, ports_of
 from voicefile.auth.problems_table import PROBLEMS
-from voicefile.auth.rotate import rotate
 from voicefile.auth.scrub import scrub
 from voicefile.auth.settings import AuthSettings
-from voicefile.auth.sign_in_routes import sign_in_router
 from voicefile.auth.sweep import sweep
-from voicefile.auth.throttle_policy import Limits
+from voicefile.auth.tenants.admin_routes import admin_router, principal_router
+from voicefile.auth.tenants.open_tenant import first_start
+from voicefile.auth.throttling.pin_pool import PinPool
+from voicefile.auth.throttling.throttle_policy import Limits
+from voicefile.auth.tokens.sign_in_routes import sign_in_router
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.metrics import loop_failures
 from voicefile.chassis.service import Service, new_app

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voicefile.auth.custody import Custody
-from voicefile.auth.directory import Directory
 from voicefile.auth.events import Fact
-from voicefile.auth.pins import PinHasher
+from voicefile.auth.issuing.directory import Directory
+from voicefile.auth.issuing.pins import PinHasher
+from voicefile.auth.keys.custody import Custody
 from voicefile.auth.records import (
     Records,
     Stored,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from voicefile.auth import errors
-from voicefile.auth.access_routes import ACCESS_PROBLEMS
+from voicefile.auth.listening.access_routes import ACCESS_PROBLEMS
 from voicefile.chassis.problems import NOT_FOUND, UNAVAILABLE, Problem
 from voicefile.crypto.rootkey import RootUnavailable
 

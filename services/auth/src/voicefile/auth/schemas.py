@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from voicefile.auth.policy import (
+from voicefile.auth.tenants.policy import (
     QUESTION_KINDS,
     RETENTION_DAYS_MAX,
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from voicefile.auth.custody import TTL_S
+from voicefile.auth.keys.custody import TTL_S
 from voicefile.crypto.keyring import EPOCH_OPEN_MAX_S
 
 HOUR_S = 3_600

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from voicefile.auth.access_store import Challenge, Release, Session
+from voicefile.auth.listening.access_store import Challenge, Release, Session
 from voicefile.auth.records import Identities
 from voicefile.auth.seal_record import Place, check_record, identity_version, seal_record
 from voicefile.crypto.errors import Tampered

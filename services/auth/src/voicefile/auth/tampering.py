@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from voicefile.auth import access_deeds
-from voicefile.auth.access_errors import AccessError
 from voicefile.auth.events import Fact
+from voicefile.auth.listening import access_deeds
+from voicefile.auth.listening.access_errors import AccessError
 from voicefile.crypto.errors import Tampered
 from voicefile.deeds.series import DeedSeries
 

@@ -1,0 +1,1 @@
+"""Credentials after they were issued: found by care, re-issued, frozen, restored."""

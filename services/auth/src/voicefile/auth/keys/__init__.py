@@ -1,0 +1,1 @@
+"""Key custody: the one place where keys are unlocked, turned and used to sign."""

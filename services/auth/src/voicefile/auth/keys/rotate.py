@@ -1,0 +1,239 @@
+"""Rotation: slips and subject keys move on to new epoch keys, and the old ones are destroyed.
+
+All epochs of a period hang on one version of the root key and die with it. Nothing here holds
+state of its own: what is to do is read from the documents each time, so a run that was killed
+anywhere is simply taken up by the next one, on whichever instance.
+
+The order protects what lives: new period, new epochs, everything re-wrapped, a pause in which
+every instance forgets the old epochs, a last look, and only then destruction.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from msgspec.structs import replace
+
+from voicefile.auth.ports import Ports
+from voicefile.auth.records import RecordForged, Stored
+from voicefile.auth.store import ACCESS, Access, Deployment, Period, Recording, Slip, Tenant
+from voicefile.auth.tenants.change_tenant import change_tenant, tenant_of
+from voicefile.auth.tenants.open_tenant import tenant_ids, the_deployment
+from voicefile.crypto.envelope import object_id
+from voicefile.crypto.keyring import (
+    EpochKey,
+    EpochState,
+    KeyNamespace,
+    destroy_epoch,
+    open_epoch,
+    rewrap_slip,
+)
+from voicefile.deeds.deed import Action, Actor, Deed
+from voicefile.docstore.port import VersionConflict
+from voicefile.identity.ids import PLATFORM
+
+log = structlog.get_logger(__name__)
+
+BATCH_DOCUMENTS = 256
+"""Access documents that are re-wrapped at the same time: they share commits."""
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What one run did."""
+
+    epochs_opened: int = 0
+    documents_rewrapped: int = 0
+    epochs_destroyed: int = 0
+
+
+async def rotate(ports: Ports) -> Rotated:
+    """One run; does what is due, and nothing if nothing is. Safe to repeat and to run twice."""
+    deployment = await the_deployment(ports)
+    if _is_due(deployment.record.periods[-1], ports=ports):
+        await _begin_period(deployment, ports=ports)
+        deployment = await the_deployment(ports)
+    current = deployment.record.periods[-1]
+    opened = rewrapped = 0
+    if len(deployment.record.periods) > 1:
+        async for tenant_id in tenant_ids(ports):
+            try:
+                opened += await _renewed(tenant_id, current, ports=ports)
+                rewrapped += await _rewrapped(tenant_id, ports=ports)
+            except RecordForged:
+                # The scrub tells it. The old epoch has to stay, but no other tenant waits.
+                log.exception("rotation_held_up", tenant=tenant_id)
+    destroyed = await _destroy_ended(ports=ports)
+    return Rotated(opened, rewrapped, destroyed)
+
+
+def _is_due(period: Period, *, ports: Ports) -> bool:
+    return ports.now_s() - period.began_at_s >= ports.settings.epoch_max_s
+
+
+async def _begin_period(deployment: Stored[Deployment], *, ports: Ports) -> None:
+    version = await ports.custody.root.create_version()
+    period = Period(version, int(ports.now_s()))
+    changed = replace(deployment.record, periods=(*deployment.record.periods, period))
+    try:
+        await ports.deployments.of(PLATFORM).replace(deployment, changed)
+    except VersionConflict:
+        # Another instance began it; the version made here wraps nothing.
+        await ports.custody.root.destroy_version(version)
+
+
+async def _renewed(tenant_id: str, period: Period, *, ports: Ports) -> int:
+    """Gives the tenant an epoch of this period, unless it has one."""
+    stored = await tenant_of(tenant_id, ports=ports)
+    if stored.record.keys.current_epoch.root_version == period.root_version:
+        return 0
+
+    async def with_epoch(tenant: Tenant) -> Tenant:
+        if tenant.keys.current_epoch.root_version == period.root_version:
+            raise _AlreadyDone
+        keys = await open_epoch(
+            ports.custody.root,
+            tenant.keys,
+            deployment=ports.custody.deployment,
+            root_version=period.root_version,
+            now_s=ports.now_s(),
+        )
+        return replace(tenant, keys=keys)
+
+    deed = _deed(Action.ACTION_EPOCH_OPENED, tenant_id)
+    try:
+        await change_tenant(tenant_id, with_epoch, deed=deed, ports=ports)
+    except _AlreadyDone:
+        return 0
+    return 1
+
+
+class _AlreadyDone(Exception):
+    """Another instance was here first."""
+
+
+async def _rewrapped(tenant_id: str, *, ports: Ports) -> int:
+    """Moves everything this tenant's retired epochs wrap to its current one."""
+    keys = await _fresh_namespace(tenant_id, ports=ports)
+    done = 0
+    for epoch in keys.epochs:
+        if epoch.state is EpochState.RETIRED:
+            done += await _emptied(tenant_id, epoch.id, ports=ports)
+    return done
+
+
+async def _emptied(tenant_id: str, epoch_id: str, *, ports: Ports) -> int:
+    records = ports.access.of(tenant_id)
+    new = await ports.custody.epoch(tenant_id)
+    done, after = 0, ""
+    while batch := await records.find("epoch", epoch_id, after=after, limit=BATCH_DOCUMENTS):
+        async with asyncio.TaskGroup() as writes:
+            tasks = [
+                writes.create_task(_move(stored, epoch_id, new, ports=ports)) for stored in batch
+            ]
+        done += sum(task.result() for task in tasks)
+        after = batch[-1].id
+    return done
+
+
+async def _move(stored: Stored[Access], epoch_id: str, new: EpochKey, *, ports: Ports) -> int:
+    old = await ports.custody.epoch(stored.tenant, epoch_id)
+    access, subject = stored.record, stored.record.subject
+    moved = replace(
+        access,
+        subject=replace(subject, key=_moved(subject.key, object_id(subject.id, "key"), old, new)),
+        recordings=tuple(_moved_recording(each, old, new) for each in access.recordings),
+    )
+    try:
+        await ports.access.of(stored.tenant).replace(stored, moved)
+    except VersionConflict:
+        # Somebody changed it meanwhile; it still names the epoch, so the next pass finds it.
+        return 0
+    return 1
+
+
+def _moved_recording(recording: Recording, old: EpochKey, new: EpochKey) -> Recording:
+    slip = _moved(recording.slip, object_id(recording.id, "slip"), old, new)
+    return replace(recording, slip=slip)
+
+
+def _moved(slip: Slip, name: bytes, old: EpochKey, new: EpochKey) -> Slip:
+    if slip.epoch != old.id:
+        return slip
+    return Slip(new.id, rewrap_slip(slip.sealed, name, old=old, new=new))
+
+
+async def _destroy_ended(*, ports: Ports) -> int:
+    """Destroys the periods before the current one, once nothing hangs on them any more."""
+    deployment = await the_deployment(ports)
+    destroyed = 0
+    for period in deployment.record.periods[:-1]:
+        tenants = await _tenants_under(period, ports=ports)
+        if not await _is_over(tenants, period, deployment.record.periods[-1], ports=ports):
+            continue
+        keys = [stored.record.keys for stored in tenants]
+        await destroy_epoch(ports.custody.root, period.root_version, keys)
+        for stored in tenants:
+            destroyed += await _mark_destroyed(stored.id, period, ports=ports)
+        await _forget_period(period, ports=ports)
+    return destroyed
+
+
+async def _tenants_under(period: Period, *, ports: Ports) -> list[Stored[Tenant]]:
+    found = []
+    async for tenant_id in tenant_ids(ports):
+        stored = await tenant_of(tenant_id, ports=ports)
+        epochs = stored.record.keys.epochs_under(period.root_version)
+        if any(epoch.state is not EpochState.DESTROYED for epoch in epochs):
+            found.append(stored)
+    return found
+
+
+async def _is_over(
+    tenants: list[Stored[Tenant]], period: Period, current: Period, *, ports: Ports
+) -> bool:
+    """Whether nothing is wrapped under the period, and nobody can be wrapping under it still."""
+    forgotten_before_s = ports.now_s() - ports.settings.epoch_grace_s
+    # A tenant that was being opened when the period changed may appear under the old one.
+    if current.began_at_s > forgotten_before_s:
+        return False
+    for stored in tenants:
+        # Until an instance forgot it, an old epoch may pass for the open one there.
+        if stored.record.keys.current_epoch.opened_at_s > forgotten_before_s:
+            return False
+        for epoch in stored.record.keys.epochs_under(period.root_version):
+            if epoch.state is EpochState.OPEN:
+                return False
+            if await ports.store.find(ACCESS, "epoch", epoch.id, limit=1):
+                return False
+    return True
+
+
+async def _mark_destroyed(tenant_id: str, period: Period, *, ports: Ports) -> int:
+    async def marked(tenant: Tenant) -> Tenant:
+        # The version is gone already; asking again only answers how the namespace looks now.
+        (keys,) = await destroy_epoch(ports.custody.root, period.root_version, [tenant.keys])
+        return replace(tenant, keys=keys)
+
+    deed = _deed(Action.ACTION_EPOCH_DESTROYED, tenant_id)
+    await change_tenant(tenant_id, marked, deed=deed, ports=ports)
+    return 1
+
+
+async def _forget_period(period: Period, *, ports: Ports) -> None:
+    deployment = await the_deployment(ports)
+    periods = tuple(each for each in deployment.record.periods if each != period)
+    with suppress(VersionConflict):  # the next run forgets it
+        await ports.deployments.of(PLATFORM).replace(
+            deployment, replace(deployment.record, periods=periods)
+        )
+
+
+async def _fresh_namespace(tenant_id: str, *, ports: Ports) -> KeyNamespace:
+    ports.custody.forget(tenant_id)
+    return await ports.custody.namespace(tenant_id)
+
+
+def _deed(action: Action, tenant_id: str) -> Deed:
+    return Deed(actor=Actor.service(), action=action, tenant=tenant_id, object_id=tenant_id)

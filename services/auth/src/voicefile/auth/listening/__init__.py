@@ -1,0 +1,1 @@
+"""Signing in and listening: from an access ID and a PIN to a released key."""

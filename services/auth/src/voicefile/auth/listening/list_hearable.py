@@ -1,0 +1,82 @@
+"""Listing: what a session or a care agent may hear, with the details only they may read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from voicefile.auth.issuing.details import open_details
+from voicefile.auth.keys.custody import Custody
+from voicefile.auth.listening import access_deeds
+from voicefile.auth.listening.access_errors import PurposeMissing
+from voicefile.auth.listening.doors import Doors
+from voicefile.auth.listening.listeners import Listener, access_of, listener_of
+from voicefile.auth.store import Recording, RecordingDetails
+from voicefile.deeds.deed import Action, Deed
+from voicefile.identity.principal import Role
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One recording as its listener sees it; no details of what may not be heard."""
+
+    recording: Recording
+    heard: bool
+    details: RecordingDetails | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Hearable:
+    """What one listener may know of."""
+
+    listener: Listener
+    recordings: Sequence[Listed]
+
+
+async def list_hearable(
+    doors: Doors,
+    bearer: str,
+    *,
+    credential: str | None,
+    recording: str | None,
+    purpose: str | None,
+    request_id: str,
+) -> Hearable:
+    """Recorded before it is answered. Raises as `listener_of` does, PurposeMissing, NotHearable."""
+    listener = await listener_of(doors, bearer, request_id=request_id)
+    if listener.role is Role.CARE and purpose is None:
+        raise PurposeMissing
+    access = await access_of(
+        doors, listener, request_id=request_id, credential=credential, recording=recording
+    )
+    await doors.ports.deeds.record(
+        Deed(
+            actor=listener.actor,
+            action=Action.ACTION_RECORDINGS_LISTED,
+            tenant=access.tenant,
+            object_id=access.id,
+            purpose=access_deeds.purpose_of(purpose),
+            request_id=request_id,
+        )
+    )
+    listed = [
+        await _listed(doors.ports.custody, listener, found) for found in listener.seen(access)
+    ]
+    return Hearable(listener, listed)
+
+
+async def details_of(custody: Custody, tenant: str, recording: Recording) -> RecordingDetails:
+    """Opened with the recording's own key. Raises Tampered, EpochGone."""
+    key = await custody.slip_key(tenant, recording.id, recording.slip)
+    return open_details(
+        recording.details,
+        key,
+        deployment=custody.deployment,
+        tenant=tenant,
+        recording=recording.id,
+    )
+
+
+async def _listed(custody: Custody, listener: Listener, recording: Recording) -> Listed:
+    heard = listener.may_hear(recording)
+    if not heard:
+        return Listed(recording, heard, None)
+    return Listed(recording, heard, await details_of(custody, listener.tenant, recording))

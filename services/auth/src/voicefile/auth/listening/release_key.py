@@ -1,0 +1,277 @@
+"""Releasing a key: one recording, one listening, one lease; recorded before the key leaves.
+
+A release is granted once for a listening; other instances that play the same listening join it.
+Renewing checks everything again, so that after erasing, logging out or a re-issue access ends
+within a lease everywhere.
+"""
+
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from voicefile.auth.errors import UnusableKey
+from voicefile.auth.listening import access_deeds
+from voicefile.auth.listening.access_errors import Busy, NotHearable, PurposeMissing, ReleaseOver
+from voicefile.auth.listening.access_store import Release
+from voicefile.auth.listening.doors import Doors
+from voicefile.auth.listening.list_hearable import details_of
+from voicefile.auth.listening.listeners import Listener, access_of, listener_of, recording_of
+from voicefile.auth.records import Stored
+from voicefile.auth.stamped import Kept
+from voicefile.auth.store import Access, Recording, RecordingDetails
+from voicefile.auth.tampering import tampering_told
+from voicefile.crypto.envelope import Context, Kind, object_id
+from voicefile.crypto.errors import Malformed
+from voicefile.crypto.primitives import seal_to, sha256
+from voicefile.crypto.secret import SecretKey
+from voicefile.deeds.deed import Action, Deed
+from voicefile.docstore.port import DocumentExists, VersionConflict
+from voicefile.identity.ids import PLATFORM, new_id
+from voicefile.identity.principal import Role
+
+GRACE_S = 60
+"""How much longer than its listening a release document is kept."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an instance of playback asks for."""
+
+    recording_id: str
+    listening: str
+    instance_key: bytes
+    purpose: str | None
+    request_id: str
+
+    @property
+    def instance(self) -> bytes:
+        """What is kept of the key: enough to know it again."""
+        return sha256(self.instance_key)
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release and the data key, sealed to the instance that asked."""
+
+    release_id: str
+    lease_s: int
+    tenant: str
+    recording: Recording
+    details: RecordingDetails = field(repr=False)
+    sealed_key: bytes
+    joined: bool
+
+
+async def release_key(doors: Doors, bearer: str, wish: Wish) -> Released:
+    """Raises as `listener_of` does, NotHearable, PurposeMissing, AuditUnavailable."""
+    listener = await listener_of(doors, bearer, request_id=wish.request_id)
+    if listener.role is Role.CARE and wish.purpose is None:
+        raise PurposeMissing
+    access = await access_of(
+        doors, listener, request_id=wish.request_id, recording=wish.recording_id
+    )
+    recording = recording_of(listener, access, wish.recording_id)
+    _require_usable(wish.instance_key)
+    release, joined = await _granted_or_joined(doors, listener, access, wish)
+    return await _sealed(doors, recording, release, wish, joined=joined)
+
+
+async def renew_release(
+    doors: Doors, bearer: str, release_id: str, *, instance_key: bytes, request_id: str
+) -> int:
+    """The lease's seconds. Raises as `listener_of` does, NotHearable, ReleaseOver."""
+    listener = await listener_of(doors, bearer, request_id=request_id)
+    for _ in range(doors.settings.access_write_tries_max):
+        kept = await _holders(doors, listener, release_id, request_id=request_id)
+        release = kept.record
+        if release.ended or sha256(instance_key) not in release.instances:
+            raise ReleaseOver
+        try:
+            access = await access_of(
+                doors, listener, request_id=request_id, credential=release.credential
+            )
+            recording_of(listener, access, release.recording)
+        except NotHearable:
+            raise ReleaseOver from None
+        try:
+            await doors.releases.replace(kept, _leased(doors, release))
+        except VersionConflict:
+            continue
+        return doors.settings.lease_s
+    raise Busy
+
+
+async def end_release(doors: Doors, release_id: str, *, bytes_sent: int, request_id: str) -> None:
+    """The listening is over; ending twice is as well. How it ended is playback's deed."""
+    for _ in range(doors.settings.access_write_tries_max):
+        async with tampering_told(
+            doors.ports.deeds,
+            tenant=PLATFORM,
+            object_id=release_id,
+            request_id=request_id,
+            instead=NotHearable,
+        ):
+            kept = await doors.releases.get(release_id)
+        if kept is None or kept.record.ended:
+            return
+        try:
+            await _end(doors, kept, bytes_sent=bytes_sent)
+        except VersionConflict:
+            continue
+        return
+    raise Busy
+
+
+async def _granted_or_joined(
+    doors: Doors, listener: Listener, access: Stored[Access], wish: Wish
+) -> tuple[Kept[Release], bool]:
+    name = _name_of(listener, wish)
+    for _ in range(doors.settings.access_write_tries_max):
+        try:
+            kept = await _living(doors, listener, wish, name)
+            if kept is None:
+                await doors.gate.pass_through()
+                return await _granted(doors, listener, access, wish, name), False
+            if kept.record.leased_until_s + doors.settings.listening_idle_s <= doors.ports.now_s():
+                await _end(doors, kept, bytes_sent=kept.record.bytes_sent)
+                continue
+            return await _joined(doors, listener, kept, wish), True
+        except (DocumentExists, VersionConflict):
+            continue  # Another instance was first with this listening: look again.
+    raise Busy
+
+
+async def _holders(
+    doors: Doors, listener: Listener, release_id: str, *, request_id: str
+) -> Kept[Release]:
+    """This listener's release. Raises NotHearable for a foreign one and for none."""
+    async with tampering_told(
+        doors.ports.deeds,
+        tenant=listener.tenant,
+        object_id=release_id,
+        request_id=request_id,
+        instead=NotHearable,
+    ):
+        kept = await doors.releases.get(release_id)
+    if (
+        kept is None
+        or kept.record.tenant != listener.tenant
+        or kept.record.holder != listener.id
+        or kept.record.role != listener.role
+    ):
+        raise NotHearable
+    return kept
+
+
+async def _living(doors: Doors, listener: Listener, wish: Wish, name: str) -> Kept[Release] | None:
+    """The release of this listening, if it has one."""
+    async with tampering_told(
+        doors.ports.deeds,
+        tenant=listener.tenant,
+        object_id=wish.recording_id,
+        request_id=wish.request_id,
+        instead=NotHearable,
+    ):
+        return await doors.releases.find_one("listening", name)
+
+
+async def _granted(
+    doors: Doors, listener: Listener, access: Stored[Access], wish: Wish, name: str
+) -> Kept[Release]:
+    now_s = int(doors.ports.now_s())
+    release = _leased(
+        doors,
+        Release(
+            tenant=listener.tenant,
+            listening=name,
+            holder=listener.id,
+            role=listener.role,
+            credential=access.id,
+            recording=wish.recording_id,
+            purpose=access_deeds.purpose_of(wish.purpose),
+            opened_at_s=now_s,
+            leased_until_s=now_s,
+            expires_at_s=now_s,
+            instances=(wish.instance,),
+        ),
+    )
+    release_id = new_id()
+    # Record before release: the document with its deed is durable before the key is even opened.
+    return await doors.ports.deeds.write(
+        _deed(listener, Action.ACTION_RELEASE_GRANTED, wish),
+        lambda event: doors.releases.insert(release_id, release, pending=(event,)),
+    )
+
+
+async def _joined(
+    doors: Doors, listener: Listener, kept: Kept[Release], wish: Wish
+) -> Kept[Release]:
+    release = _leased(doors, kept.record)
+    if wish.instance in release.instances:
+        # The same instance asks again, for an answer it did not get: recorded already.
+        return await doors.releases.replace(kept, release)
+    joined = replace(release, instances=(*release.instances, wish.instance))
+    return await doors.ports.deeds.write(
+        _deed(listener, Action.ACTION_RELEASE_JOINED, wish),
+        lambda event: doors.releases.replace(kept, joined, pending=(event,)),
+    )
+
+
+async def _sealed(
+    doors: Doors, recording: Recording, kept: Kept[Release], wish: Wish, *, joined: bool
+) -> Released:
+    custody, tenant = doors.ports.custody, kept.record.tenant
+    context = Context(
+        custody.deployment,
+        tenant,
+        object_id(recording.id, "slip"),
+        Kind.WRAPPED_KEY,
+        wrapping_key=kept.id.encode(),
+    )
+    key = await custody.slip_key(tenant, recording.id, recording.slip)
+    return Released(
+        release_id=kept.id,
+        lease_s=doors.settings.lease_s,
+        tenant=tenant,
+        recording=recording,
+        details=await details_of(custody, tenant, recording),
+        sealed_key=seal_to(wish.instance_key, context.encode(), key),
+        joined=joined,
+    )
+
+
+async def _end(doors: Doors, kept: Kept[Release], *, bytes_sent: int) -> None:
+    over = replace(kept.record, ended=True, listening=kept.id, bytes_sent=bytes_sent)
+    await doors.releases.replace(kept, over)
+
+
+def _leased(doors: Doors, release: Release) -> Release:
+    until_s = int(doors.ports.now_s()) + doors.settings.lease_s
+    kept_s = doors.settings.listening_idle_s + GRACE_S
+    return replace(release, leased_until_s=until_s, expires_at_s=until_s + kept_s)
+
+
+def _require_usable(instance_key: bytes) -> None:
+    """Raises UnusableKey; better before a release is recorded than after."""
+    try:
+        seal_to(instance_key, b"", SecretKey.random())
+    except Malformed:
+        raise UnusableKey from None
+
+
+def _name_of(listener: Listener, wish: Wish) -> str:
+    """One listener's own: nobody joins another's listening by naming it the same."""
+    purpose = wish.purpose or ""
+    parts = (listener.tenant, listener.role, listener.id, purpose, wish.recording_id)
+    return sha256("\0".join((*parts, wish.listening)).encode()).hex()
+
+
+def _deed(listener: Listener, action: Action, wish: Wish) -> Deed:
+    return Deed(
+        actor=listener.actor,
+        action=action,
+        tenant=listener.tenant,
+        object_id=wish.recording_id,
+        purpose=access_deeds.purpose_of(wish.purpose),
+        request_id=wish.request_id,
+    )

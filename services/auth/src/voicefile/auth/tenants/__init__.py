@@ -1,0 +1,1 @@
+"""Tenants: opened, ruled, told to ingest, and staffed with principals."""

@@ -1,0 +1,1 @@
+"""Tokens: how partners and staff prove who they are."""
