@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.corpus.bad import bad_audio_cases
+from tests.corpus.spoken_files import spoken
 from tests.stand import metadata
 
-from voicefile.cli.partner import sample
 from voicefile.ingest.problem_table import problem_table
 from voicefile.ingest.settings import IngestSettings
 
 CANARY = "Zilpzalp0815"
+SPOKEN = "alaw-8k.wav"
 BOUNDARY = "b0undary"
 UPLOAD_BYTES_MAX = 1_000_000
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -61,7 +62,9 @@ def said(metadata: object) -> bytes:
 
 
 def sound(audio: bytes | None = None) -> bytes:
-    return part("audio", sample() if audio is None else audio, "audio/wav", file=f"{CANARY}.wav")
+    return part(
+        "audio", spoken(SPOKEN) if audio is None else audio, "audio/wav", file=f"{CANARY}.wav"
+    )
 
 
 def upload(changes: dict[str, Any], audio: bytes | None = None) -> bytes:
@@ -92,7 +95,7 @@ def _envelopes() -> list[Bad]:
         "unknown-part-last": (400, "part-unknown", body_of(*good, odd)),
         "part-in-capitals": (400, "part-unknown", body_of(part("METADATA", b"{}", None), good[1])),
         "cut-in-metadata": (400, "upload-truncated", whole[:200]),
-        "cut-in-audio": (400, "upload-truncated", whole[:-30_000]),
+        "cut-in-audio": (400, "upload-truncated", whole[:-9_000]),
         "cut-in-the-last-boundary": (400, "upload-truncated", whole[:-8]),
         "empty-body": (400, "upload-truncated", b""),
         "no-boundary-in-the-body": (400, "upload-malformed", CANARY.encode() * 10),
@@ -121,14 +124,14 @@ def _envelopes() -> list[Bad]:
         "audio-as-html": (
             415,
             "part-type-wrong",
-            body_of(good[0], part("audio", sample(), f"text/{CANARY}")),
+            body_of(good[0], part("audio", spoken(SPOKEN), f"text/{CANARY}")),
         ),
         "much-metadata": (
             413,
             "metadata-too-large",
             upload({"contract_parts": [CANARY * 20] * 400}),
         ),
-        "much-audio": (413, "upload-too-large", upload({}, sample() * 6)),
+        "much-audio": (413, "upload-too-large", upload({}, spoken(SPOKEN) * 40)),
     }
     types = {
         "no-content-type": (415, "not-multipart", None),

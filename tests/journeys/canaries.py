@@ -3,7 +3,8 @@
 Short digit strings meet by chance in random bytes. The rule: no pattern is shorter than
 `PATTERN_BYTES_MIN`, which leaves ten digits and more their packed forms (BCD takes five bytes),
 so the vault under test issues PINs of ten digits. In 50 MB of random bytes 200 such patterns are
-expected 0.01 times; longer ones not in a lifetime.
+expected 0.01 times; longer ones not in a lifetime. Eight digits (birth dates, the demo's PIN) count
+where no other digit stands beside them; one-time codes are too short to be told from anything.
 """
 
 import base64

@@ -28,6 +28,8 @@ _UNPACKED_BYTES_MAX = 1 << 22
 _UNPACKED_BYTES_MIN = 16
 _DEPTH_MAX = 3
 _SQLITE = b"SQLite format 3\x00"
+_HEXADECIMAL = b"0123456789abcdef"
+DIGITS_ANYWHERE = 10
 BETWEEN_CELLS = bytes(8)
 
 
@@ -73,13 +75,23 @@ class Patterns:
             for index in np.flatnonzero(self._table[self._slots(words)]):
                 at = offset + _ANCHOR_BYTES * int(index)
                 for before, pattern in self._of_anchor.get(data[at : at + _ANCHOR_BYTES], ()):
-                    if at >= before and data.startswith(pattern, at - before):
+                    if at >= before and _stands_at(at - before, pattern, data):
                         found.add(self._labels[pattern])
         return found
 
     @staticmethod
     def _slots(words: "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]") -> np.ndarray:
         return (words * _MULTIPLIER) >> np.uint32(32 - _TABLE_BITS)
+
+
+def _stands_at(start: int, pattern: bytes, data: bytes) -> bool:
+    if not data.startswith(pattern, start):
+        return False
+    if len(pattern) >= DIGITS_ANYWHERE or not pattern.isdigit():
+        return True
+    # Few digits occur by chance in the middle of the hexadecimal ids of logs: there they are none.
+    beside = data[max(start - 1, 0) : start] + data[start + len(pattern) : start + len(pattern) + 1]
+    return not any(sign in _HEXADECIMAL for sign in beside)
 
 
 def leaks_in_bytes(data: bytes, patterns: Patterns, where: str) -> set[Leak]:

@@ -9,7 +9,7 @@ import pytest
 from tests.journeys.noise import noise, wav_of
 from tests.stand import stand
 
-from voicefile.auth.pins import pin_context
+from voicefile.auth.issuing.pins import pin_context
 from voicefile.crypto.errors import CryptoError
 from voicefile.crypto.primitives import SealingKeyPair, open_text
 

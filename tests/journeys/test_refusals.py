@@ -16,12 +16,12 @@ from tests.journeys.bad_requests import CANARY, MULTIPART, SAID, UPLOAD_BYTES_MA
 from tests.journeys.bad_requests import upload as an_upload
 from tests.stand import OPERATOR, company, stand
 
-from voicefile.auth.access_id import new_access_id
-from voicefile.auth.compact_jws import signed
-from voicefile.auth.issue_token import TYP
-from voicefile.auth.open_tenant import close_tenant
-from voicefile.auth.principals import NewPrincipal, add_principal
+from voicefile.auth.issuing.access_id import new_access_id
+from voicefile.auth.keys.compact_jws import signed
 from voicefile.auth.store import ACCESS
+from voicefile.auth.tenants.open_tenant import close_tenant
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal
+from voicefile.auth.tokens.issue_token import TYP
 from voicefile.chassis.problems import _OF_STATUS, TYPE_PREFIX
 from voicefile.identity.principal import Role
 from voicefile.ingest.problem_table import problem_table
