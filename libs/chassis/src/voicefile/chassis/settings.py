@@ -50,9 +50,6 @@ class DeploymentSettings(BaseSettings):
     tls_client_ca: Path | None = None
     """PEM file of the authority that signs the services' certificates (internal ports)."""
 
-    otlp_endpoint: str | None = None
-    """Where traces go; without it they go nowhere."""
-
     @property
     def deployment_bytes(self) -> bytes:
         """The deployment's name as the key derivations take it."""

@@ -27,8 +27,8 @@ from voicefile.ingest.together import together
 KEY_CHARS_MIN: Final = 22
 """128 random bits as base64url."""
 KEY_CHARS_MAX: Final = 128
-KEY_SIGNS_MIN: Final = 10
-"""Different signs in a key: 22 random ones have fewer once in 10^8, an order number always."""
+KEY_SIGNS_MIN: Final = 7
+"""Different signs in a key: 32 random hexadecimal digits have fewer once in 10^9, padding always."""
 EARLIER_NAMES_MAX: Final = 24
 
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
