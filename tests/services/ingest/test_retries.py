@@ -337,8 +337,21 @@ async def test_a_cut_connection_leaves_nothing_and_frees_the_key(stand):
 @pytest.mark.parametrize(
     "key",
     [
+        "0102030405060102030405060102030a",
+        "q8ZbJm4tKx_Rw0Vf-3dPuA",
+        "4f9d7c52-0f0e-4a63-9c9a-5f0b7a1c2d3e",
+    ],
+)
+async def test_a_random_key_is_taken_in_whatever_form(stand, key):
+    assert (await stand.upload(speech(), key=key)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
         "",
         "short",
+        "00000000000000000000000000004711",
         "ORDER-2027-000000000001",
         "0000000000000000000000000001",
         "a" * 200,

@@ -27,11 +27,14 @@ from voicefile.ingest.together import together
 KEY_CHARS_MIN: Final = 22
 """128 random bits as base64url."""
 KEY_CHARS_MAX: Final = 128
-KEY_SIGNS_MIN: Final = 7
-"""Different signs in a key: 32 random hexadecimal digits have fewer once in 10^9, padding always."""
+KEY_SIGNS_MIN: Final = 10
+"""Different signs in a key: 22 random ones have fewer once in 10^8, an order number always."""
+KEY_HEX_SIGNS_MIN: Final = 7
+"""The same for 32 hexadecimal digits and more, of which there are but sixteen."""
 EARLIER_NAMES_MAX: Final = 24
 
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_HEX: Final = re.compile(r"[0-9a-f]{32,}", re.ASCII)
 _UUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-(?P<version>[0-9a-f])[0-9a-f]{3}-(?P<variant>[0-9a-f])[0-9a-f]{3}"
     r"-[0-9a-f]{12}",
@@ -54,7 +57,7 @@ def idempotency_key(header: str | None) -> SecretText:
         fit = (
             KEY_CHARS_MIN <= len(key) <= KEY_CHARS_MAX
             and _BASE64URL.fullmatch(key) is not None
-            and len(set(key)) >= KEY_SIGNS_MIN
+            and len(set(key)) >= (KEY_HEX_SIGNS_MIN if _HEX.fullmatch(key) else KEY_SIGNS_MIN)
         )
     if not fit:
         raise IdempotencyKeyUnfit
