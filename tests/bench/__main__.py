@@ -1,0 +1,57 @@
+"""`python -m tests.bench [name …]`: runs the benches and prints their figures."""
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicefile.chassis.logs import configure
+
+BENCHES = (
+    "seek",
+    "throughput",
+    "upload",
+    "memory",
+    "listening",
+    "audit",
+    "rotation",
+    "growth",
+    "start_up",
+)
+ASIDE = ("enumeration",)
+"""Run by name only, and printed in a form of its own."""
+
+
+def main(wanted: list[str]) -> int:
+    """Those asked for, or all."""
+    unknown = sorted(set(wanted) - {*BENCHES, *ASIDE})
+    if unknown:
+        print(f"no such bench: {', '.join(unknown)}; there are {', '.join((*BENCHES, *ASIDE))}")
+        return 2
+    # What the vaults inside this process have to say would bury the figures.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        configure("bench", stream=nowhere, console=False)
+        sys.excepthook = sys.__excepthook__  # a bench that breaks should say so
+        _run(wanted or BENCHES)
+    return 0
+
+
+def _run(wanted: Sequence[str]) -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", end="")
+    print("; median (least to most) of several runs; ratios are the figures to trust")
+    for name in wanted:
+        bench = importlib.import_module(f"tests.bench.{name}")
+        begun_s = time.monotonic()
+        print(f"\n{name}: {(bench.__doc__ or '').splitlines()[0]}", flush=True)
+        if name in ASIDE:
+            bench.main()
+            continue
+        for row in bench.measure():
+            print(row, flush=True)
+        print(f"  ({time.monotonic() - begun_s:.0f} s, load {os.getloadavg()[0]:.1f})")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
