@@ -82,13 +82,15 @@ def killed_at_each_step(troupe, data, scene, mend, *, seen=None, **job):
 
     `seen`: pairs of neighbours between which this work was killed before.
     """
+    # What loops read is a matter of time, not of what is done.
+    job["reads"] = LONG and job.get("acting", True) is True
     rehearsing = troupe.get()
-    steps = rehearsing.steps(data, scene, reads=LONG, **job)
+    steps = rehearsing.steps(data, scene, **job)
     troupe.put(rehearsing)
 
     def take(at, rehearsing):
         copy = rehearsing.copied(data)
-        ended = rehearsing.play(copy, scene, killed=True, reads=LONG, at=at, **job)
+        ended = rehearsing.play(copy, scene, killed=True, at=at, **job)
         try:
             mend(rehearsing, copy, ended)
         except BaseException as failed:
