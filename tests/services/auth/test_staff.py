@@ -171,6 +171,16 @@ async def test_strangers_at_the_staff_door_take_no_place_from_customers(vault, a
     assert (await sign_in(vault, agent)).status_code == 200
 
 
+async def test_who_finds_the_queue_full_loses_no_try(vault, agent):
+    with ExitStack() as queue:
+        with suppress(Busy):
+            while True:
+                queue.enter_context(vault.ports.pins.place(Rank.STRANGER))
+        busy = [await sign_in(vault, agent) for _ in range(20)]
+    assert {answer.status_code for answer in busy} == {503}
+    assert (await sign_in(vault, agent)).status_code == 200
+
+
 @pytest.mark.parametrize("field", ["username", "password", "totp"])
 async def test_half_a_character_is_refused_as_what_it_is(vault, agent, field):
     typed = {"username": agent.username, "password": "x", "totp": "123456", field: "\ud800"}

@@ -12,8 +12,8 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.store import PRINCIPALS, Principal
 from voicefile.auth.tenants.principals import totp_secret_of
-from voicefile.auth.throttling.pin_pool import Rank
-from voicefile.auth.throttling.throttles import Charge, Throttles, Visitor
+from voicefile.auth.throttling.pin_pool import Place, Rank
+from voicefile.auth.throttling.throttles import Throttles, Visitor
 from voicefile.auth.throttling.verifiers import new_salt
 from voicefile.auth.tokens.issue_token import AccessToken, principal_of, sign_token
 from voicefile.crypto.keyring import Purpose
@@ -46,21 +46,24 @@ class SignIn:
 async def sign_in(
     typed: SignIn, visitor: Visitor, *, throttles: Throttles, ports: Ports
 ) -> AccessToken:
-    """A staff member's token. Raises NotRecognised, whatever is wrong, and RateLimited.
+    """A staff member's token. Raises NotRecognised, whatever is wrong, RateLimited and Busy.
 
-    The attempt is charged before anything is compared, so a crash refunds nothing.
+    The attempt is charged before anything is compared, so a crash refunds nothing; and after its
+    place in the queue is had, so that who is turned away as one too many loses no try.
     """
-    username = typed.username.strip().lower()
-    locator = await ports.custody.login_locator(username)
-    charge = await _charged(locator, visitor, throttles=throttles)
-    stored = await _find(locator, ports=ports)
-    tenant = PLATFORM if stored is None else stored.tenant
-    if charge is not None:
-        await throttles.charge_totals(charge, tenant)
-    # Whoever guesses at usernames must not stand before customers in the queue.
-    rank = Rank.KNOWN if charge is not None and charge.known else Rank.STRANGER
-    step = await _checked(stored, typed, rank=rank, ports=ports)
-    if stored is None or step is None or charge is None:
+    locator = await ports.custody.login_locator(typed.username.strip().lower())
+    known = await throttles.is_known(locator, visitor)
+    try:
+        with ports.pins.place(Rank.KNOWN if known else Rank.STRANGER) as place:
+            charge = await throttles.charge(locator, visitor, known=known)
+            stored = await _find(locator, ports=ports)
+            tenant = PLATFORM if stored is None else stored.tenant
+            await throttles.charge_totals(charge, tenant)
+            step = await _checked(stored, typed, place=place, ports=ports)
+    except Locked:
+        await _refuse_locked(locator, typed, ports=ports)
+        raise NotRecognised from None
+    if stored is None or step is None:
         await _record_refusal(stored, typed, ports=ports)
         raise NotRecognised
     await _use_step(stored, step, typed, ports=ports)
@@ -70,13 +73,13 @@ async def sign_in(
     return await sign_token(caller, lasts_s=ports.settings.staff_token_s, ports=ports)
 
 
-async def _charged(locator: str, visitor: Visitor, *, throttles: Throttles) -> Charge | None:
-    known = await throttles.is_known(locator, visitor)
-    try:
-        return await throttles.charge(locator, visitor, known=known)
-    except Locked:
-        # The same work and the same answer as for a wrong password: a lock shows nothing.
-        return None
+async def _refuse_locked(locator: str, typed: SignIn, *, ports: Ports) -> None:
+    """The same work and the same answer as for a wrong password: a lock shows nothing."""
+    # Known or not, whoever guesses at usernames must not stand before customers in the queue.
+    with ports.pins.place(Rank.STRANGER) as place:
+        stored = await _find(locator, ports=ports)
+        await _checked(stored, typed, place=place, ports=ports)
+    await _record_refusal(stored, typed, ports=ports)
 
 
 async def _find(locator: str, *, ports: Ports) -> Stored[Principal] | None:
@@ -89,20 +92,19 @@ async def _find(locator: str, *, ports: Ports) -> Stored[Principal] | None:
 
 
 async def _checked(
-    stored: Stored[Principal] | None, typed: SignIn, *, rank: Rank, ports: Ports
+    stored: Stored[Principal] | None, typed: SignIn, *, place: Place, ports: Ports
 ) -> int | None:
     """The time step of the code, if password and code are right. The same work for nobody."""
     tenant = PLATFORM if stored is None else stored.tenant
     identity = await ports.custody.identity(
         tenant, None if stored is None else stored.record.pepper
     )
-    offered = await ports.pins.hash(
+    offered = await place.verifier(
         identity.derive(Purpose.STAFF_PEPPER),
         typed.password,
         tenant=tenant,
         credential=new_id() if stored is None else stored.id,
         salt=new_salt() if stored is None else stored.record.secret_salt,
-        rank=rank,
     )
     expected = b"" if stored is None else stored.record.secret_verifier
     secret = (
