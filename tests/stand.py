@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pyotp
 
-from voicefile.auth.open_tenant import NewTenant, open_tenant
 from voicefile.auth.ports import Ports
-from voicefile.auth.principals import Added, NewPrincipal, add_principal
 from voicefile.auth.store import PolicyRules
+from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
+from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.embedded import Vault, embedded
 from voicefile.cli.partner import sample

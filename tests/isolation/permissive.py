@@ -16,15 +16,15 @@ import httpx
 from msgspec.structs import replace
 from tests.isolation.world import World
 
-from voicefile.auth.access_routes import internal_router
-from voicefile.auth.access_settings import AccessSettings
 from voicefile.auth.app import OwnKeys
-from voicefile.auth.doors import Doors, doors_of
-from voicefile.auth.pin_pool import PinPool
+from voicefile.auth.listening.access_routes import internal_router
+from voicefile.auth.listening.access_settings import AccessSettings
+from voicefile.auth.listening.doors import Doors, doors_of
 from voicefile.auth.ports import Ports
 from voicefile.auth.problems_table import PROBLEMS
 from voicefile.auth.records import Records, Stored
 from voicefile.auth.store import Access, Recording
+from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.service import Service, new_app

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.isolation.world import Filed, Home
 
-from voicefile.auth.answers import _key as answer_key
+from voicefile.auth.issuing.answers import _key as answer_key
 from voicefile.auth.ports import Ports
 from voicefile.blobstore.port import BlobName, BlobStore
 from voicefile.blobstore.sealed import SealedBlob

@@ -9,7 +9,7 @@ from tests.isolation.permissive import Gift, names_of, permissive, player_over
 from tests.isolation.who import Who
 from tests.isolation.world import PURPOSE, Home, world
 
-from voicefile.auth.search_customers import Search, search_customers
+from voicefile.auth.credentials.search_customers import Search, search_customers
 from voicefile.auth.store import Slip
 from voicefile.cli.partner import sample
 from voicefile.crypto.errors import CryptoError

@@ -10,8 +10,8 @@ from tests.isolation.who import EVERYBODY, Who
 from tests.isolation.world import PURPOSE, Home, World, filed
 from tests.stand import OPERATOR
 
-from voicefile.auth.principals import NewPrincipal, add_principal
-from voicefile.auth.scopes import Scope
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal
+from voicefile.auth.tenants.scopes import Scope
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Role
 

@@ -13,10 +13,10 @@ import httpx
 from tests.isolation.who import AGENTS, FORGED, PEERS, Who, forged_headers
 from tests.stand import OPERATOR, Company, Stand, stand
 
-from voicefile.auth.access_id import new_access_id
-from voicefile.auth.principals import Added, NewPrincipal, add_principal
+from voicefile.auth.issuing.access_id import new_access_id
 from voicefile.auth.records import Stored
 from voicefile.auth.store import Access, Recording
+from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.blobstore.names import new_blob_name
 from voicefile.chassis.inprocess import InProcessTransport, in_process_client
 from voicefile.crypto.primitives import SealingKeyPair
