@@ -1,8 +1,10 @@
 """Auth as it runs: every route says whom it serves, the loops turn, and ingest hears of tenants."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
+from pydantic import ValidationError
 from tests.services.auth.issuing_world import DEPLOYMENT, Upload, an_auth
 
 from voicefile.auth.events import TOPIC
@@ -93,7 +95,7 @@ async def test_the_loops_do_their_work_and_survive_a_root_that_is_away(tmp_path)
                 raise RootUnavailable
             return await self._root.create_version()
 
-    settings = AuthSettings(rotate_every_s=1, sweep_every_s=1, epoch_grace_s=0)
+    settings = AuthSettings(rotate_every_s=1, sweep_every_s=1)
     async with an_auth(tmp_path, settings=settings, wrap_root=Flaky) as world:
         tenant = await world.tenant()
         before = (await world.custody.namespace(tenant)).current_epoch.id
@@ -104,6 +106,16 @@ async def test_the_loops_do_their_work_and_survive_a_root_that_is_away(tmp_path)
                 await asyncio.sleep(0.05)
                 world.custody.forget(tenant)
     assert world.root.away is False
+
+
+@pytest.mark.parametrize(
+    ("held_s", "grace_s", "possible"),
+    [(300, 0, False), (300, 359, False), (300, 360, True), (1, 60, False), (1, 61, True)],
+)
+def test_no_epoch_dies_while_an_instance_may_still_hold_it(held_s, grace_s, possible):
+    expected = nullcontext() if possible else pytest.raises(ValidationError)
+    with expected:
+        AuthSettings(custody_ttl_s=held_s, epoch_grace_s=grace_s)
 
 
 async def test_a_root_that_is_away_is_no_error_of_ours(tmp_path):

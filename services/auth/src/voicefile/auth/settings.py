@@ -1,8 +1,8 @@
 """What of auth can be set, and in which bounds."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voicefile.auth.keys.custody import TTL_S
@@ -10,6 +10,8 @@ from voicefile.crypto.keyring import EPOCH_OPEN_MAX_S
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
+WRITE_S_MAX = 60
+"""How long a write may take that was begun under a key just before it was forgotten."""
 
 
 class AuthSettings(BaseSettings):
@@ -23,9 +25,10 @@ class AuthSettings(BaseSettings):
     custody_ttl_s: Annotated[int, Field(ge=1, le=TTL_S)] = TTL_S
     """How long an unlocked key stays in memory."""
 
-    epoch_grace_s: Annotated[int, Field(ge=0, le=DAY_S // 2)] = 2 * TTL_S
+    epoch_grace_s: Annotated[int, Field(le=DAY_S // 2)] = 2 * TTL_S
     """How long a retired epoch waits before its keys are destroyed: every instance must have
-    forgotten that it was the current one, and finished what it was writing."""
+    forgotten that it was the current one, and finished what it was writing. So it is at least
+    `custody_ttl_s` and a minute."""
 
     rotate_every_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 600
     """How often is looked whether an epoch is due."""
@@ -65,3 +68,10 @@ class AuthSettings(BaseSettings):
 
     assertion_s_max: Annotated[int, Field(ge=1, le=300)] = 60
     """How far ahead a client assertion may expire."""
+
+    @model_validator(mode="after")
+    def _forgotten_before_destroyed(self) -> Self:
+        # Less would destroy the key under which another instance has just filed a recording.
+        if self.epoch_grace_s < self.custody_ttl_s + WRITE_S_MAX:
+            raise ValueError("epoch_grace_s must be at least custody_ttl_s and a minute")
+        return self
