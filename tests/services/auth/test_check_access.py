@@ -8,6 +8,8 @@ import pytest
 from msgspec.structs import replace
 from tests.services.auth.access_world import DEVICE, a_world
 
+from voicefile.auth.credentials.change_credential import Order, restore
+from voicefile.auth.errors import ChangeNotPossible
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.access_store import CHALLENGES, SESSIONS
 from voicefile.auth.store import ACCESS, CredentialState
@@ -16,6 +18,9 @@ from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.crypto.keyring import renew_identity_key
 from voicefile.deeds.deed import Actor, Outcome, Role
 from voicefile.docstore.port import Document
+from voicefile.identity.ids import new_id
+from voicefile.identity.principal import Principal
+from voicefile.identity.principal import Role as Acting
 
 JSON = {"Content-Type": "application/json"}
 
@@ -132,6 +137,16 @@ async def test_a_challenge_takes_three_answers_and_five_minutes(world, tenant):
     assert (await world.answer("nothing-like-it", "1234")).content == refused.content
 
 
+async def restored(world, letter):
+    """Whether care can take the freeze back, so that the PIN of the old letter opens again."""
+    care = Principal(new_id(), letter.tenant, Acting.CARE)
+    try:
+        await restore(letter.credential, order=Order(care), ports=world.ports)
+    except ChangeNotPossible:
+        return False
+    return True
+
+
 async def test_nine_wrong_answers_freeze_the_credential(world, tenant):
     letter = await world.letter(tenant, question=True)
     for _ in range(3):
@@ -141,6 +156,7 @@ async def test_nine_wrong_answers_freeze_the_credential(world, tenant):
             await world.answer(challenge, "0000")
     assert (await world.access(letter)).record.state is CredentialState.FROZEN
     assert len(await world.told("CREDENTIAL_FROZEN")) == 1
+    assert not await restored(world, letter)
 
 
 async def test_a_reissue_between_pin_and_answer_ends_the_challenge(world, tenant):
@@ -195,6 +211,8 @@ async def test_a_hundred_failures_in_a_row_freeze_until_a_new_letter(tmp_path):
         assert deed.object_id == letter.credential
         assert (await world.sign_in(letter, device=DEVICE)).status_code == 401
         assert (await world.inside("hearable", token)).status_code == 401
+        assert (await restored(world, letter)) is False
+        assert (await world.sign_in(letter, device=DEVICE)).status_code == 401
         # The new letter: A re-issue leaves the row at its start, so it does not freeze at once.
         await world.change(letter, state=CredentialState.ISSUED)
         assert (await world.sign_in(letter, device=DEVICE)).status_code == 201

@@ -172,6 +172,19 @@ async def test_frozen_and_restored(vault, credential, token):
     assert len(await vault.deeds("CREDENTIAL_RESTORED")) == 1
 
 
+async def test_a_freeze_is_taken_back_once_and_says_nothing_of_the_next(
+    vault, partner, credential, token
+):
+    await change(vault, credential, token, "freeze")
+    await change(vault, credential, token, "restore")
+    records = vault.ports.access.of(partner.tenant)
+    stored = await records.get(credential)
+    # What froze it now does not say that it may be restored.
+    await records.replace(stored, replace(stored.record, state=CredentialState.FROZEN))
+    told = await change(vault, credential, token, "restore")
+    assert (told.status_code, slug(told)) == (409, "change-not-possible")
+
+
 async def test_revoked_is_for_good(vault, partner, credential, token):
     assert (await change(vault, credential, token, "revoke")).json()["state"] == "revoked"
     stored = await vault.ports.access.of(partner.tenant).get(credential)

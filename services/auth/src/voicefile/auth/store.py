@@ -157,6 +157,9 @@ class Access(Struct, frozen=True, omit_defaults=True):
     recordings: tuple[Recording, ...]
     generation: int = 1
     """Grows with every PIN; sessions carry it, so a re-issue ends them all."""
+    restorable: bool = False
+    """Frozen on purpose by its keepers, so they may take it back; what was frozen because its PIN
+    was guessed at opens only with a new one."""
     mac: bytes = b""
     """HMAC under the tenant's record-mac key over all that decides access (`seal_record`)."""
 

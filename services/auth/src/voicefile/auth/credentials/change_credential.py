@@ -56,13 +56,13 @@ class Order:
 
 
 async def freeze(credential: str, *, order: Order, ports: Ports) -> Stored[Access]:
-    """Nobody signs in with it until it is restored or a new PIN is issued."""
+    """Nobody signs in with it until this is taken back or a new PIN is issued."""
 
     def frozen(access: Access) -> Access:
         # Only what is open: what came back undelivered would be restored with the PIN it has.
         if access.state not in OPEN_STATES:
             raise ChangeNotPossible
-        return replace(access, state=CredentialState.FROZEN)
+        return replace(access, state=CredentialState.FROZEN, restorable=True)
 
     action = Action.ACTION_CREDENTIAL_FROZEN
     return await change_credential(credential, frozen, action, order=order, ports=ports)
@@ -91,12 +91,16 @@ async def undelivered(credential: str, *, order: Order, ports: Ports) -> Stored[
 
 
 async def restore(credential: str, *, order: Order, ports: Ports) -> Stored[Access]:
-    """Takes a freeze back. What came back undelivered needs a new PIN instead."""
+    """Takes its keepers' freeze back.
+
+    What came back undelivered needs a new PIN instead, and so does what auth froze itself: its
+    PIN was guessed at, or its question.
+    """
 
     def restored(access: Access) -> Access:
-        if access.state is not CredentialState.FROZEN:
+        if access.state is not CredentialState.FROZEN or not access.restorable:
             raise ChangeNotPossible
-        return replace(access, state=CredentialState.ISSUED)
+        return replace(access, state=CredentialState.ISSUED, restorable=False)
 
     action = Action.ACTION_CREDENTIAL_RESTORED
     return await change_credential(credential, restored, action, order=order, ports=ports)

@@ -57,6 +57,7 @@ async def reissue(credential: str, *, order: Order, ports: Ports) -> Reissued:
             pepper=pin.pepper,
             generation=access.generation + 1,
             state=CredentialState.ISSUED,
+            restorable=False,
             letter=LetterState.WANTED,
         )
 
