@@ -174,6 +174,7 @@ def fitted(fuse, clock, tell, stores):
         bus=partial(_around, FusedBus, fuse),
         calls=lambda service, wire: FusedWire(service, wire, fuse, tell),
         now_s=clock,
+        monotonic_s=clock,
     )
 
 

@@ -22,7 +22,7 @@ async def opened(data, *, ahead_s=0.0, fittings=BARE):
         return fittings.documents(service, store)
 
     clock = Clock(ahead_s)
-    fitted = replace(fittings, documents=documents, now_s=clock)
+    fitted = replace(fittings, documents=documents, now_s=clock, monotonic_s=clock)
     settings = DeploymentSettings(data_dir=data, deployment=DEPLOYMENT)
     try:
         with place.held():

@@ -178,9 +178,21 @@ class Stand:
 
 @asynccontextmanager
 async def standing(
-    path, *, blobs, auth=None, decoders=None, clock=None, wrapped=None, client=None, **settings
+    path,
+    *,
+    blobs,
+    auth=None,
+    decoders=None,
+    clock=None,
+    monotonic=None,
+    wrapped=None,
+    client=None,
+    **settings,
 ):
-    """Ingest over SQLite in `path`. `wrapped` may put something between ingest and its store."""
+    """Ingest over SQLite in `path`. `wrapped` may put something between ingest and its store.
+
+    Time passes as `clock` says, unless `monotonic` says otherwise: then the clock has jumped.
+    """
     auth = auth or FakeAuth()
     clock = clock or Clock()
     told = IngestSettings(**{"issue_retry_s": 0.001, "duplicate_poll_s": 0.01, **settings})
@@ -199,6 +211,7 @@ async def standing(
             on_failure=failures.append,
             decoders=decoders,
             now_s=clock,
+            monotonic_s=monotonic or clock,
         )
         async with in_process_client({"/ingest": service.public}, timeout_s=60) as inside:
             yield Stand(told, clock, blobs, store, auth, decoders, service, inside, failures)

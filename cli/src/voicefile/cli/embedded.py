@@ -65,6 +65,7 @@ class Fittings:
     bus: Around[EventBus] = _bare
     calls: Around[httpx.AsyncBaseTransport] = _bare
     now_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
 
 
 BARE: Final = Fittings()
@@ -181,6 +182,7 @@ class _Workshop:
             tokens=self._tokens("ingest"),
             on_failure=self._on_failure,
             now_s=self._fittings.now_s,
+            monotonic_s=self._fittings.monotonic_s,
         )
 
     async def playback(self, bus: EventBus) -> Service:

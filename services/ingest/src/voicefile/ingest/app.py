@@ -55,6 +55,7 @@ def build(
     on_failure: Callable[[Exception], None],
     decoders: Decoders | None = None,
     now_s: Callable[[], float] = time.time,
+    monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Service:
     """`client` reaches auth as the peer `ingest`; `on_failure` ends the instance."""
     auth = Auth(client, timeout_s=settings.auth_timeout_s)
@@ -75,7 +76,9 @@ def build(
     facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
-    app.state.sweeper = sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s)
+    app.state.sweeper = sweeper = Sweeper(
+        desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s
+    )
 
     async def ready() -> bool:
         return desk.decoders.ready and await docs.ready()

@@ -66,10 +66,14 @@ async def _write(
     fact = RecordingStored(
         tenant=reservation.tenant, recording=reservation.recording, blobs=tuple(owned)
     )
-    await at.deeds.write(deed, partial(at.reservations.mark, reservation), fact)
+    marked = partial(at.reservations.mark, reservation, issued=fact.blobs)
+    await at.deeds.write(deed, marked, fact)
 
 
 async def _delete_losers(names: set[str], *, at: Marking) -> None:
     # The recording is decided, so what auth does not know now it will never know.
     for name in sorted(names - await at.auth.known(sorted(names))):
-        await at.blobs.delete(BlobName(name))
+        keeper = await at.reservations.naming(name)
+        # What is marked as issued outlives an auth that answers from another database.
+        if keeper is None or not keeper.marked:
+            await at.blobs.delete(BlobName(name))

@@ -143,14 +143,18 @@ class Reservations:
 
     async def renew(self, held: Reservation) -> Reservation:
         """A new lease for the one who holds it. Raises UploadOvertaken."""
+        # Due is put off with it: after a jump of the clock the living must not look a day old.
+        alive = replace(held, lease_until_ms=self._lease_ms(), due_at_s=self._due_s())
         try:
-            return await self._replace(replace(held, lease_until_ms=self._lease_ms()))
+            return await self._replace(alive)
         except VersionConflict:
             raise UploadOvertaken from None
 
-    async def mark(self, held: Reservation, event: PendingEvent) -> None:
-        """Issued: from now on it lives as long as its recording. Raises VersionConflict."""
-        done = replace(held, marked=True, lease_until_ms=0, due_at_s=None)
+    async def mark(
+        self, held: Reservation, event: PendingEvent, *, issued: tuple[str, ...]
+    ) -> None:
+        """Issued with these blobs: it lives as long as its recording. Raises VersionConflict."""
+        done = replace(held, marked=True, lease_until_ms=0, due_at_s=None, issued=issued)
         document = replace(done.document, pending=(event,))
         await self._of(held.tenant).replace(document)
 
@@ -173,10 +177,19 @@ class Reservations:
         for document in await self._of(tenant).find("recording", recording):
             await self._of(tenant).delete(document)
 
-    async def due(self, *, limit: int) -> list[Reservation]:
+    async def due(self, until_s: float, *, limit: int) -> list[Reservation]:
         """Unmarked ones, of every tenant, that are so old that nobody works on them."""
-        documents = await self._store.due(RESERVATIONS, "due", int(self._now_s()), limit=limit)
+        documents = await self._store.due(RESERVATIONS, "due", int(until_s), limit=limit)
         return [Reservation.of(document) for document in documents]
+
+    async def naming(self, blob: str) -> Reservation | None:
+        """The one that keeps this blob from the sweeper, of whatever tenant."""
+        documents = await self._store.find(RESERVATIONS, "named", blob, limit=1)
+        return Reservation.of(documents[0]) if documents else None
+
+    def in_hand(self, reservation: Reservation) -> bool:
+        """Whether this process works on it, whatever the clock says of its lease."""
+        return reservation.id in self._in_hand
 
     async def _begin(self, reservation: str, *, by: Principal) -> Reservation:
         fresh = Reservation(
@@ -189,7 +202,7 @@ class Reservations:
             earlier=(),
             lease_until_ms=self._lease_ms(),
             marked=False,
-            due_at_s=int(self._now_s() + self._settings.sweep_after_s),
+            due_at_s=self._due_s(),
         )
         stored = await self._of(by.tenant).insert(fresh.document)
         self._in_hand[reservation] = asyncio.Event()
@@ -203,7 +216,7 @@ class Reservations:
                 blobs={role: new_blob_name() for role in Role},
                 earlier=tuple(lapsed.names[:EARLIER_NAMES_MAX]),
                 lease_until_ms=self._lease_ms(),
-                due_at_s=int(self._now_s() + self._settings.sweep_after_s),
+                due_at_s=self._due_s(),
             )
         )
         self._in_hand[lapsed.id] = asyncio.Event()
@@ -244,6 +257,9 @@ class Reservations:
 
     def _now_ms(self) -> int:
         return int(self._now_s() * 1000)
+
+    def _due_s(self) -> int:
+        return int(self._now_s() + self._settings.sweep_after_s)
 
     def _lease_ms(self) -> int:
         return int((self._now_s() + self._settings.lease_s) * 1000)

@@ -15,7 +15,11 @@ T = TypeVar("T")
 
 RESERVATIONS = Collection(
     "reservations",
-    indexes=(Index("recording", "recording", unique=True), Index("due", "due_at_s")),
+    indexes=(
+        Index("recording", "recording", unique=True),
+        Index("due", "due_at_s"),
+        Index("named", "named"),
+    ),
 )
 """Document id: SHA-256 of client ‖ Idempotency-Key."""
 TENANTS = Collection("tenants")
@@ -57,12 +61,19 @@ class Reservation:
     """Auth has issued the recording; the reservation now lives as long as it does."""
     due_at_s: int | None
     """When the sweeper asks after it; None once marked."""
+    issued: tuple[str, ...] = ()
+    """Once marked: the names auth took. Their blobs stay, whatever auth says later."""
     version: int = field(default=0)
 
     @property
     def names(self) -> list[str]:
         """Every name that an attempt under this key may have put a blob under."""
         return [*self.blobs.values(), *self.earlier]
+
+    @property
+    def named(self) -> list[str]:
+        """The names whose blobs it keeps from the sweeper; once marked, losers' no more."""
+        return list(self.issued) if self.marked else self.names
 
     @classmethod
     def of(cls, document: Document) -> Self:
@@ -80,6 +91,7 @@ class Reservation:
             lease_until_ms=_typed(body["lease_until_ms"], int),
             marked=_typed(body["marked"], bool),
             due_at_s=None if body["due_at_s"] is None else _typed(body["due_at_s"], int),
+            issued=tuple(_typed(body["issued"], list)),
         )
 
     @property
@@ -98,6 +110,8 @@ class Reservation:
                 "lease_until_ms": self.lease_until_ms,
                 "marked": self.marked,
                 "due_at_s": self.due_at_s,
+                "issued": list(self.issued),
+                "named": self.named,
             },
         )
 

@@ -1,19 +1,32 @@
-"""The sweeper: finds what crashes left, and deletes nothing without asking auth first."""
+"""The sweeper: finds what crashes left, and deletes nothing that auth or ingest itself knows.
+
+Auth alone is no sufficient witness: one that answers from an empty or older database denies
+recordings that exist. So a blob goes only if auth denies it and no reservation names it; and if
+auth denies one that was issued, nothing at all is swept until it agrees again.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
+from voicefile.blobstore.port import BlobName
 from voicefile.chassis.metrics import loop_failures
 from voicefile.ingest.ask_auth import Who
+from voicefile.ingest.events import ERASED
 from voicefile.ingest.mark import Marking, mark_issued
+from voicefile.ingest.metrics import sweeping_halted
 from voicefile.ingest.settings import IngestSettings
+from voicefile.ingest.steady_clock import SteadyClock
 from voicefile.ingest.store import Reservation
 
 log = structlog.get_logger(__name__)
+
+ORPHANS_MAX: Final = 100_000
+"""Names kept in memory between looking and deleting; what is left waits for the next pass."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,17 @@ class Swept:
     blobs: int = 0
     marked: int = 0
     expired: int = 0
+    halted: bool = False
+    """Auth denied a blob that it has issued, so nothing was touched."""
+
+
+class _IssuedBlobDenied(Exception):
+    """Auth does not know a blob that ingest has marked as issued."""
+
+    def __init__(self, name: BlobName, reservation: Reservation) -> None:
+        super().__init__("issued blob denied")
+        self.name = name
+        self.reservation = reservation
 
 
 class Sweeper:
@@ -34,10 +58,11 @@ class Sweeper:
         *,
         settings: IngestSettings,
         now_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._marking = marking
         self._settings = settings
-        self._now_s = now_s
+        self._clock = SteadyClock(now_s=now_s, monotonic_s=monotonic_s)
 
     async def keep_sweeping(self) -> None:
         """One pass every interval, for as long as the service runs."""
@@ -51,20 +76,73 @@ class Sweeper:
                 log.exception("sweep_failed")
 
     async def sweep(self) -> Swept:
-        """One pass. Reservations first: marking one settles whose blobs count."""
+        """One pass: looks at everything before it touches anything."""
+        try:
+            orphans = [name async for name in self._orphans()]
+        except _IssuedBlobDenied as denied:
+            sweeping_halted().set(1)
+            issued = denied.reservation
+            log.error(  # noqa: TRY400 - where it was raised says nothing, what was denied does
+                "sweeping_halted",
+                reason="auth-denies-issued-blob",
+                blob=denied.name,
+                recording=issued.recording,
+                tenant=issued.tenant,
+            )
+            return Swept(halted=True)
+        sweeping_halted().set(0)
+        # Reservations before blobs: settling one decides whose blobs count.
         marked, expired = await self._sweep_reservations()
-        blobs = await self._sweep_blobs()
-        await self._marking.blobs.sweep_unfinished(self._settings.sweep_after_s)
+        blobs = await self._delete_unnamed(orphans)
+        await self._marking.blobs.sweep_unfinished(
+            self._settings.sweep_after_s + self._clock.jumped_s()
+        )
         log.info("swept", blobs=blobs, documents=marked + expired)
         return Swept(blobs=blobs, marked=marked, expired=expired)
+
+    async def _orphans(self) -> AsyncIterator[BlobName]:
+        """Old blobs that auth does not know. Raises _IssuedBlobDenied."""
+        found = 0
+        after = ""
+        # No upload lasts a day, so what is older and unknown now has no pointer on its way.
+        old_s = self._clock.now_s() - self._settings.sweep_after_s
+        while page := await self._marking.blobs.entries(
+            after=after, limit=self._settings.sweep_page
+        ):
+            after = page[-1].name
+            old = [entry.name for entry in page if entry.stored_at_s < old_s]
+            known = await self._marking.auth.known(old) if old else set()
+            for name in old:
+                if name in known or await self._issued(name):
+                    continue
+                found += 1
+                if found <= ORPHANS_MAX:
+                    yield name
+
+    async def _issued(self, name: BlobName) -> bool:
+        """Whether a mark protects a blob that auth denies; erased ones wait for their event."""
+        reservation = await self._marking.reservations.naming(name)
+        if reservation is None or not reservation.marked:
+            return False
+        # Asked once more: the mark may be younger than the first answer, and auth's write is older.
+        if await self._marking.auth.known([name]):
+            return True
+        who = Who(reservation.tenant, reservation.client)
+        status = await self._marking.auth.status(reservation.recording, who=who)
+        if status is None or status.state != ERASED:
+            raise _IssuedBlobDenied(name, reservation)
+        return True
 
     async def _sweep_reservations(self) -> tuple[int, int]:
         marked = expired = 0
         for _ in range(self._settings.sweep_pages_max):
-            due = await self._marking.reservations.due(limit=self._settings.sweep_page)
-            if not due:
+            due = await self._marking.reservations.due(
+                self._clock.now_s(), limit=self._settings.sweep_page
+            )
+            idle = [each for each in due if not self._marking.reservations.in_hand(each)]
+            if not idle:
                 break
-            for reservation in due:
+            for reservation in idle:
                 if await self._settle(reservation):
                     marked += 1
                 else:
@@ -80,19 +158,11 @@ class Sweeper:
         await mark_issued(reservation, request_id="", at=self._marking)
         return True
 
-    async def _sweep_blobs(self) -> int:
+    async def _delete_unnamed(self, orphans: list[BlobName]) -> int:
         deleted = 0
-        after = ""
-        # No upload lasts a day, so what is older and unknown now has no pointer on its way.
-        old_s = self._now_s() - self._settings.sweep_after_s
-        while page := await self._marking.blobs.entries(
-            after=after, limit=self._settings.sweep_page
-        ):
-            after = page[-1].name
-            old = [entry.name for entry in page if entry.stored_at_s < old_s]
-            known = await self._marking.auth.known(old) if old else set()
-            for name in old:
-                if name not in known:
-                    await self._marking.blobs.delete(name)
-                    deleted += 1
+        for name in orphans:
+            # Named: issued and marked just now, or an attempt is alive that may yet be issued.
+            if await self._marking.reservations.naming(name) is None:
+                await self._marking.blobs.delete(name)
+                deleted += 1
         return deleted
