@@ -5,18 +5,19 @@ import dataclasses
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import REGISTRY
 from tests.services.auth.issuing_world import STARTED_S, Clock, Upload, an_auth, slug
 
 from voicefile.auth.issuing.customer import open_customer
 from voicefile.auth.keys.custody import Custody
 from voicefile.auth.keys.rotate import rotate
 from voicefile.auth.records import access_documents
-from voicefile.auth.store import ACCESS, RecordingState, Slip
+from voicefile.auth.store import ACCESS, TENANTS, RecordingState, Slip
 from voicefile.auth.tenants.open_tenant import the_deployment
 from voicefile.crypto.errors import EpochGone, UnknownKey
 from voicefile.crypto.keyring import EPOCH_LIFE_MAX_S, EpochState
 from voicefile.crypto.rootkey import VersionGone
-from voicefile.docstore.port import VersionConflict
+from voicefile.docstore.port import Document, VersionConflict
 
 
 @pytest.fixture
@@ -192,6 +193,105 @@ async def test_a_tenant_opened_while_keys_turn_is_not_lost(vault, partner):
         await rotate(vault.ports)
     (upload,) = await filed(vault, await vault.partner(tenant), 1)
     assert await opens(vault, upload)
+
+
+async def forged(vault, upload, pin_of):
+    """Somebody who can write the database gives a letter another letter's PIN."""
+    found = await vault.credential(upload.partner, upload.recording)
+    other = await vault.credential(pin_of.partner, pin_of.recording)
+    body = dict(found.document.body) | {"pin_verifier": other.record.pin_verifier}
+    await vault.docs.replace(ACCESS, dataclasses.replace(found.document, body=body))
+    return found
+
+
+async def restored(vault, found):
+    """The document as it was, out of a backup."""
+    newest = await vault.docs.get(ACCESS, found.id)
+    document = dataclasses.replace(found.document, version=newest.version)
+    await vault.docs.replace(ACCESS, document)
+
+
+async def rewrapped(vault, uploads):
+    """Whether each can be opened and hangs on its tenant's newest epoch."""
+    for upload in uploads:
+        newest = (await vault.custody.namespace(upload.partner.tenant)).current_epoch.id
+        stored = await vault.credential(upload.partner, upload.recording)
+        slips = {stored.record.subject.key.epoch, *(r.slip.epoch for r in stored.record.recordings)}
+        if slips != {newest} or not await opens(vault, upload):
+            return False
+    return True
+
+
+async def test_a_forged_record_keeps_nothing_but_its_own_period(vault, partner):
+    neighbour = await vault.partner(await vault.tenant("borealis.example"))
+    *kept, changed = await filed(vault, partner, 4)
+    theirs = await filed(vault, neighbour, 2)
+    found = await forged(vault, changed, pin_of=kept[0])
+    first = found.record.subject.key.epoch
+    version = (await vault.custody.namespace(partner.tenant)).epoch(first).root_version
+    await rotated(vault)
+    # All that can be believed has moved on; what the forged record wraps is not lost.
+    assert await rewrapped(vault, [*kept, *theirs])
+    assert version in await vault.root.versions()
+    assert forged_records_in_the_way() == 1
+
+    second = (await vault.custody.namespace(partner.tenant)).current_epoch.root_version
+    await rotated(vault)
+    await rotate(vault.ports)
+    assert await rewrapped(vault, [*kept, *theirs])
+    assert version in await vault.root.versions()
+    assert second not in await vault.root.versions()
+    (deed,) = await vault.deeds("INTEGRITY_FAILED")
+    assert (deed.tenant, deed.object_id) == (partner.tenant, found.id)
+
+    await restored(vault, found)
+    done = await rotate(vault.ports)
+    assert done.epochs_destroyed == 2
+    assert version not in await vault.root.versions()
+    assert await rewrapped(vault, [*kept, *theirs, changed])
+    assert forged_records_in_the_way() == 0
+
+
+async def test_a_forged_tenant_holds_up_nobody_else(vault, partner):
+    neighbour = await vault.partner(await vault.tenant("borealis.example"))
+    theirs = await filed(vault, neighbour, 2)
+    document = await vault.docs.get(TENANTS, partner.tenant)
+    body = dict(document.body) | {"open": False}
+    await vault.docs.replace(TENANTS, dataclasses.replace(document, body=body))
+    versions = await vault.root.versions()
+    await rotated(vault)
+    assert await rewrapped(vault, theirs)
+    assert set(versions) <= set(await vault.root.versions())
+    assert forged_records_in_the_way() == 1
+    (deed,) = await vault.deeds("INTEGRITY_FAILED")
+    assert (deed.tenant, deed.object_id) == (partner.tenant, partner.tenant)
+
+
+async def test_a_document_among_the_tenants_that_names_another_holds_up_nobody(vault, partner):
+    uploads = await filed(vault, partner, 1)
+    await vault.docs.insert(TENANTS, Document("ab" * 16, partner.tenant, {}))
+    await rotated(vault)
+    assert await rewrapped(vault, uploads)
+    (deed,) = await vault.deeds("INTEGRITY_FAILED")
+    assert deed.object_id == "ab" * 16
+
+
+async def test_a_slip_that_does_not_open_counts_as_forged(vault, partner):
+    *kept, changed = await filed(vault, partner, 3)
+    stored = await vault.credential(partner, changed.recording)
+    (recording,) = stored.record.recordings
+    slip = Slip(recording.slip.epoch, recording.slip.sealed[:-1] + b"?")
+    await vault.ports.access.of(partner.tenant).replace(
+        stored, replace(stored.record, recordings=(replace(recording, slip=slip),))
+    )
+    await rotated(vault)
+    assert await rewrapped(vault, kept)
+    (deed,) = await vault.deeds("INTEGRITY_FAILED")
+    assert deed.object_id == stored.id
+
+
+def forged_records_in_the_way():
+    return REGISTRY.get_sample_value("voicefile_forged_records_in_the_way")
 
 
 class Killed(BaseException):

@@ -22,16 +22,19 @@ _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 async def tell_forgery(forged: RecordForged, *, request_id: str, deeds: DeedSeries[Fact]) -> None:
     """Records that a document is not auth's own."""
     log.error("record_forged")
+    await deeds.record(forgery(forged, request_id=request_id))
+
+
+def forgery(forged: RecordForged, *, request_id: str) -> Deed:
+    """What the log is told of a forged record."""
     # What auth never wrote may name tenants and ids that auth never gave.
-    await deeds.record(
-        Deed(
-            actor=Actor.service(),
-            action=Action.ACTION_INTEGRITY_FAILED,
-            tenant=forged.tenant if _ID.fullmatch(forged.tenant) else PLATFORM,
-            object_id=forged.document if _ID.fullmatch(forged.document) else "",
-            outcome=Outcome.OUTCOME_FAILED,
-            request_id=request_id,
-        )
+    return Deed(
+        actor=Actor.service(),
+        action=Action.ACTION_INTEGRITY_FAILED,
+        tenant=forged.tenant if _ID.fullmatch(forged.tenant) else PLATFORM,
+        object_id=forged.document if _ID.fullmatch(forged.document) else "",
+        outcome=Outcome.OUTCOME_FAILED,
+        request_id=request_id,
     )
 
 

@@ -64,6 +64,16 @@ class Stored(Generic[T]):
         return self.document.tenant
 
 
+@dataclass
+class Sifted(Generic[T]):
+    """A page of records, the forged ones apart."""
+
+    believed: list[Stored[T]]
+    forged: list[RecordForged]
+    last: str = ""
+    """The last id of the page; empty if there was none."""
+
+
 class Records(Generic[T]):
     """Documents of one kind, of all tenants; `of` gives the part of one."""
 
@@ -133,6 +143,19 @@ class TenantRecords(Generic[T]):
         """Records by an indexed value, in order of their ids, each checked."""
         documents = await self._documents.find(index, value, after=after, limit=limit)
         return [await self._records.believe(document) for document in documents]
+
+    async def sift(
+        self, index: str, value: str | bytes | int, *, after: str = "", limit: int = PAGE_DOCUMENTS
+    ) -> "Sifted[T]":
+        """Like `find`, for who must not stop at a forged record."""
+        sifted: Sifted[T] = Sifted([], [])
+        for document in await self._documents.find(index, value, after=after, limit=limit):
+            sifted.last = document.id
+            try:
+                sifted.believed.append(await self._records.believe(document))
+            except RecordForged as forged:
+                sifted.forged.append(forged)
+        return sifted
 
     async def find_one(self, index: str, value: str | bytes | int) -> Stored[T] | None:
         """The record that a unique index names, or None."""

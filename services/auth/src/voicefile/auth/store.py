@@ -272,6 +272,8 @@ class Deployment(Struct, frozen=True, omit_defaults=True):
     tokens and sealing keys, and its principals are the operators."""
     periods: tuple[Period, ...]
     """The current one last; those before it are being emptied."""
+    forged: tuple[str, ...] = ()
+    """Names, as hashes, of the records that hold up rotation and that the log was told of."""
     mac: bytes = b""
 
 

@@ -6,21 +6,31 @@ anywhere is simply taken up by the next one, on whichever instance.
 
 The order protects what lives: new period, new epochs, everything re-wrapped, a pause in which
 every instance forgets the old epochs, a last look, and only then destruction.
+
+A record that does not carry its MAC is not re-wrapped: under the new epoch it would be believed to
+be ours. Nor is what it wraps destroyed, as it may be the last key to somebody's proof, and whoever
+can forge a record could destroy any other by it. So the root version that it hangs on stays, and
+with it every tenant's epoch of that period, longer than promised: until the record is mended from
+a backup or removed by hand. That is told (`held_up`) and has no further effect. All that can be
+believed moves on in any case, of every tenant, and later periods end when they should. Only of a
+forged tenant nobody knows which periods its keys hang on: while one is there, none is destroyed.
 """
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
 from msgspec.structs import replace
 
+from voicefile.auth.errors import NotFound
+from voicefile.auth.keys.held_up import tell_held_up
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import RecordForged, Stored
 from voicefile.auth.store import ACCESS, Access, Deployment, Period, Recording, Slip, Tenant
 from voicefile.auth.tenants.change_tenant import change_tenant, tenant_of
 from voicefile.auth.tenants.open_tenant import tenant_ids, the_deployment
 from voicefile.crypto.envelope import object_id
+from voicefile.crypto.errors import Tampered
 from voicefile.crypto.keyring import (
     EpochKey,
     EpochState,
@@ -30,10 +40,8 @@ from voicefile.crypto.keyring import (
     rewrap_slip,
 )
 from voicefile.deeds.deed import Action, Actor, Deed
-from voicefile.docstore.port import VersionConflict
+from voicefile.docstore.port import Document, VersionConflict
 from voicefile.identity.ids import PLATFORM
-
-log = structlog.get_logger(__name__)
 
 BATCH_DOCUMENTS = 256
 """Access documents that are re-wrapped at the same time: they share commits."""
@@ -56,14 +64,18 @@ async def rotate(ports: Ports) -> Rotated:
         deployment = await the_deployment(ports)
     current = deployment.record.periods[-1]
     opened = rewrapped = 0
+    forged: list[RecordForged] = []
     if len(deployment.record.periods) > 1:
         async for tenant_id in tenant_ids(ports):
             try:
                 opened += await _renewed(tenant_id, current, ports=ports)
-                rewrapped += await _rewrapped(tenant_id, ports=ports)
-            except RecordForged:
-                # The scrub tells it. The old epoch has to stay, but no other tenant waits.
-                log.exception("rotation_held_up", tenant=tenant_id)
+                rewrapped += await _rewrapped(tenant_id, forged=forged, ports=ports)
+            except RecordForged as error:
+                forged.append(error)  # Its keys have to stay, but no other tenant waits.
+            except NotFound:
+                # It stands among the tenants and says that it belongs to another.
+                forged.append(RecordForged(Document(tenant_id, tenant_id, {})))
+    await tell_held_up(forged, ports=ports)
     destroyed = await _destroy_ended(ports=ports)
     return Rotated(opened, rewrapped, destroyed)
 
@@ -113,44 +125,63 @@ class _AlreadyDone(Exception):
     """Another instance was here first."""
 
 
-async def _rewrapped(tenant_id: str, *, ports: Ports) -> int:
-    """Moves everything this tenant's retired epochs wrap to its current one."""
+async def _rewrapped(tenant_id: str, *, forged: list[RecordForged], ports: Ports) -> int:
+    """Moves what this tenant's retired epochs wrap to its current one; adds what it can't move."""
     keys = await _fresh_namespace(tenant_id, ports=ports)
     done = 0
     for epoch in keys.epochs:
         if epoch.state is EpochState.RETIRED:
-            done += await _emptied(tenant_id, epoch.id, ports=ports)
+            done += await _emptied(tenant_id, epoch.id, forged=forged, ports=ports)
     return done
 
 
-async def _emptied(tenant_id: str, epoch_id: str, *, ports: Ports) -> int:
+async def _emptied(
+    tenant_id: str, epoch_id: str, *, forged: list[RecordForged], ports: Ports
+) -> int:
     records = ports.access.of(tenant_id)
     new = await ports.custody.epoch(tenant_id)
-    done, after = 0, ""
-    while batch := await records.find("epoch", epoch_id, after=after, limit=BATCH_DOCUMENTS):
+    done = 0
+    batch = await records.sift("epoch", epoch_id, limit=BATCH_DOCUMENTS)
+    while batch.last:
+        forged += batch.forged
+        old = await ports.custody.epoch(tenant_id, epoch_id)
         async with asyncio.TaskGroup() as writes:
             tasks = [
-                writes.create_task(_move(stored, epoch_id, new, ports=ports)) for stored in batch
+                writes.create_task(_move(stored, old, new, forged=forged, ports=ports))
+                for stored in batch.believed
             ]
         done += sum(task.result() for task in tasks)
-        after = batch[-1].id
+        batch = await records.sift("epoch", epoch_id, after=batch.last, limit=BATCH_DOCUMENTS)
     return done
 
 
-async def _move(stored: Stored[Access], epoch_id: str, new: EpochKey, *, ports: Ports) -> int:
-    old = await ports.custody.epoch(stored.tenant, epoch_id)
+async def _move(
+    stored: Stored[Access],
+    old: EpochKey,
+    new: EpochKey,
+    *,
+    forged: list[RecordForged],
+    ports: Ports,
+) -> int:
+    try:
+        await ports.access.of(stored.tenant).replace(stored, _rewrapped_access(stored, old, new))
+    except VersionConflict:
+        # Somebody changed it meanwhile; it still names the epoch, so the next pass finds it.
+        return 0
+    except Tampered:
+        # It carries its MAC, but what it wraps does not open: nothing to move.
+        forged.append(RecordForged(stored.document))
+        return 0
+    return 1
+
+
+def _rewrapped_access(stored: Stored[Access], old: EpochKey, new: EpochKey) -> Access:
     access, subject = stored.record, stored.record.subject
-    moved = replace(
+    return replace(
         access,
         subject=replace(subject, key=_moved(subject.key, object_id(subject.id, "key"), old, new)),
         recordings=tuple(_moved_recording(each, old, new) for each in access.recordings),
     )
-    try:
-        await ports.access.of(stored.tenant).replace(stored, moved)
-    except VersionConflict:
-        # Somebody changed it meanwhile; it still names the epoch, so the next pass finds it.
-        return 0
-    return 1
 
 
 def _moved_recording(recording: Recording, old: EpochKey, new: EpochKey) -> Recording:
@@ -169,7 +200,10 @@ async def _destroy_ended(*, ports: Ports) -> int:
     deployment = await the_deployment(ports)
     destroyed = 0
     for period in deployment.record.periods[:-1]:
-        tenants = await _tenants_under(period, ports=ports)
+        try:
+            tenants = await _tenants_under(period, ports=ports)
+        except (RecordForged, NotFound):
+            break  # This run has told it.
         if not await _is_over(tenants, period, deployment.record.periods[-1], ports=ports):
             continue
         keys = [stored.record.keys for stored in tenants]
