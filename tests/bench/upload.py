@@ -55,16 +55,20 @@ def _rates(vault: VaultProcess, audio: Path) -> list[Row]:
     rows, alone = [], 0.0
     for partners, uploads in PARTNERS.items():
         runs = [_ran(vault, audio, partners, uploads) for _ in range(RUNS)]
-        rates = [rate for rate, _, _ in runs]
+        rates, costs = [rate for rate, *_ in runs], [cpu for *_, cpu in runs]
         alone = alone or median(rates)
         many = f"{partners} partner{'s' * (partners > 1)} at once"
         rows.append(Row(many, rates, "rec/s", alone, "one partner"))
-        waits = [each for _, took, _ in runs for each in took]
+        waits = [each for _, took, *_ in runs for each in took]
         rows.append(Row("  an upload lasts", [s * 1000 for s in waits], "ms"))
-        others = [share for _, _, share in runs]
+        others = [share for _, _, share, _ in runs]
         rows.append(Row("  of two cores, other work had", [each * 100 for each in others], "%"))
-    # The promise is for two cores: what others had of them is taken out, and nothing else.
-    whole = [rate / (1 - other) for rate, other in zip(rates, others, strict=True)]
+    # The promise is for two cores. What others had of them is given back, but not more than the
+    # vault and its partners could have used: the rate that their own CPU time allows.
+    whole = [
+        min(rate / (1 - other), 2 / cpu)
+        for rate, other, cpu in zip(rates, others, costs, strict=True)
+    ]
     kept = median(whole) >= PROMISED
     promise = f">= {PROMISED}/s"
     rows.append(Row(f"{many}, had the others slept", whole, "rec/s", promise=promise, kept=kept))
@@ -79,7 +83,8 @@ def _ran(vault: VaultProcess, audio: Path, partners: int, uploads: int):
     now_busy, now_idle = _machine_s()
     whole = now_busy - busy + now_idle - idle
     ours = _own_s(vault) - own_s + lasted_s * ran["cpu_s"] / ran["whole_s"]
-    return uploads / ran["whole_s"], ran["took_s"], max(0.0, (now_busy - busy - ours) / whole)
+    others = max(0.0, (now_busy - busy - ours) / whole)
+    return uploads / ran["whole_s"], ran["took_s"], others, ours / uploads
 
 
 def _own_s(vault: VaultProcess) -> float:
@@ -146,13 +151,13 @@ def _steps(audio: bytes, scratch: Path) -> list[Row]:
         pin_verifier(key, SecretText("12345678"), tenant="t", credential="c", salt=bytes(16))
 
     steps: dict[str, Callable[[], object]] = {
-        "parsing the multipart body": lambda: uvloop.run(_parsed(body)),
         "SHA-256 of the audio": lambda: hashlib.sha256(audio).digest(),
         "sealing the audio": sealed,
         "argon2id": argon2,
     }
     rows = [Row(f"step alone: {what}", _cpu_ms(step), "ms") for what, step in steps.items()]
-    stored = uvloop.run(_stored(sealed(), scratch))
+    parsed, stored = uvloop.run(_parsed(body)), uvloop.run(_stored(sealed(), scratch))
+    rows.append(Row("step alone: parsing the multipart body", parsed, "ms"))
     return [*rows, Row("step alone: one blob durable (time, not CPU)", stored, "ms")]
 
 
@@ -165,17 +170,22 @@ def _cpu_ms(step: Callable[[], object]) -> list[float]:
     return took
 
 
-async def _parsed(body: bytes) -> None:
+async def _parsed(body: bytes) -> list[float]:
     async def pieces():
         for start in range(0, len(body), 65_536):
             yield body[start : start + 65_536]
 
-    upload = Upload(
-        pieces(), f"multipart/form-data; boundary={BOUNDARY}", settings=IngestSettings()
-    )
-    await upload.metadata()
-    async for _ in upload.audio():
-        pass
+    took = []
+    for _ in range(STEP_RUNS):
+        begun_s = time.process_time()
+        upload = Upload(
+            pieces(), f"multipart/form-data; boundary={BOUNDARY}", settings=IngestSettings()
+        )
+        await upload.metadata()
+        async for _ in upload.audio():
+            pass
+        took.append((time.process_time() - begun_s) * 1000)
+    return took
 
 
 async def _stored(sealed: bytes, scratch: Path) -> list[float]:
