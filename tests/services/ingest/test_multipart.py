@@ -1,5 +1,6 @@
 """What a body means does not depend on how it was cut into packets."""
 
+import itertools
 import re
 from contextlib import suppress
 from itertools import pairwise
@@ -187,13 +188,37 @@ async def test_an_epilogue_has_its_limit():
         await read_through(upload)
 
 
+def paced(*chunks, seconds_each):
+    """An upload whose sender takes so long for each chunk."""
+    clock = itertools.count(0, seconds_each)
+    return Upload(flow(*chunks), HEADER, settings=SETTINGS, monotonic_s=lambda: float(next(clock)))
+
+
 async def test_a_trickle_is_no_upload():
-    clock = iter(range(0, 10**6, 10))
-    upload = Upload(
-        flow(*(WHOLE[i : i + 1] for i in range(len(WHOLE)))),
-        HEADER,
-        settings=SETTINGS,
-        monotonic_s=lambda: float(next(clock)),
-    )
+    upload = paced(*(WHOLE[i : i + 1] for i in range(len(WHOLE))), seconds_each=10)
     with pytest.raises(UploadStalled):
         await upload.metadata()
+
+
+def long_body(*audio):
+    start = WHOLE[: WHOLE.index(NASTY) + len(NASTY)]
+    return start, *audio, WHOLE[len(start) :]
+
+
+async def test_a_fast_start_buys_no_slow_rest():
+    fast, trickle = [b"x" * 10**6] * 20, [b"x" * 1000] * 20
+    with pytest.raises(UploadStalled):
+        await read_through(paced(*long_body(*fast, *trickle), seconds_each=10))
+
+
+async def test_a_slow_but_steady_line_gets_through():
+    # Half as much again as it must: the head of the body takes its time and brings next to nothing.
+    pieces = [b"x" * SETTINGS.upload_rate_bytes_s_min * 15] * 50
+    upload = paced(*long_body(*pieces), seconds_each=10)
+    assert len(await read_through(upload)) == len(NASTY) + sum(map(len, pieces))
+
+
+async def test_who_stumbles_for_less_than_the_window_is_forgiven():
+    stumbles = [b"x"] * 2
+    upload = paced(*long_body(b"x" * 200_000, *stumbles, b"x" * 200_000), seconds_each=10)
+    assert len(await read_through(upload)) > 400_000

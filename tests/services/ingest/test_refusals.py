@@ -6,6 +6,7 @@ import pytest
 from tests.services.ingest.stand import (
     BOUNDARY,
     METADATA,
+    PARTNER,
     TENANT,
     audio_part,
     body_of,
@@ -211,10 +212,11 @@ async def test_no_place_is_told_and_frees_the_key(tmp_path):
         tmp_path / "i.db", blobs=MemoryBlobStore(), uploads_max=1, upload_queue_s=0.01
     ) as stand:
         await stand.learn()
-        async with stand.desk.places.taken(wait_s=1):
+        async with stand.desk.places.taken(PARTNER, wait_s=1):
             key = new_key()
             answer = await stand.upload(key=key)
             assert (answer.status_code, slug(answer)) == (503, "busy")
+            assert int(answer.headers["retry-after"]) > 0
         assert (await stand.upload(key=key)).status_code == 201
 
 

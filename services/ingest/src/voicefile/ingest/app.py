@@ -26,8 +26,9 @@ from voicefile.ingest.issue import Issuing
 from voicefile.ingest.linger import Lingering
 from voicefile.ingest.mark import Marking
 from voicefile.ingest.media.decoder import Decoders
+from voicefile.ingest.places import Places
 from voicefile.ingest.problem_table import problem_table
-from voicefile.ingest.receive import Desk, Places
+from voicefile.ingest.receive import Desk
 from voicefile.ingest.reservations import Reservations
 from voicefile.ingest.routes import RECORDINGS_PATH, router
 from voicefile.ingest.settings import KIB, IngestSettings
@@ -69,7 +70,7 @@ def build(
         marking=Marking(auth=auth, blobs=blobs, reservations=reservations, deeds=deeds),
         tenants=Tenants(docs),
         decoders=decoders or Decoders(),
-        places=Places(settings.uploads_max),
+        places=Places(settings),
         now_s=now_s,
     )
     feed = Feed(docs, settings=settings, now_s=now_s)

@@ -216,7 +216,7 @@ class Upload:
 
 
 class _Paced:
-    """A request's body with the ways it can fail named, and a pace it must keep."""
+    """A request's body with the ways it can fail named, and a pace it must keep all the way."""
 
     def __init__(
         self,
@@ -228,8 +228,8 @@ class _Paced:
         self._body = body
         self._settings = settings
         self._monotonic_s = monotonic_s
-        self._waited_s = 0.0
-        self._bytes = 0
+        self._window_s = 0.0
+        self._window_bytes = 0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -245,12 +245,17 @@ class _Paced:
             raise UploadTooLarge from None
         except BodyTooSlow:
             raise UploadStalled from None
-        self._bytes += len(piece)
-        self._waited_s += self._monotonic_s() - asked_s
-        slow = self._bytes < self._waited_s * self._settings.upload_rate_bytes_s_min
-        if slow and self._waited_s > self._settings.upload_rate_grace_s:
-            raise UploadStalled
+        self._keep_pace(len(piece), self._monotonic_s() - asked_s)
         return piece
+
+    def _keep_pace(self, brought: int, waited_s: float) -> None:
+        self._window_bytes += brought
+        self._window_s += waited_s
+        if self._window_s < self._settings.upload_rate_window_s:
+            return
+        if self._window_bytes < self._window_s * self._settings.upload_rate_bytes_s_min:
+            raise UploadStalled
+        self._window_s, self._window_bytes = 0.0, 0
 
 
 def boundary_of(content_type: str) -> str:

@@ -5,7 +5,6 @@ access, then the mark. A crash between any two leaves what a retry or the sweepe
 a recording without its key or an answer without its recording.
 """
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,13 +24,13 @@ from voicefile.ingest.errors import (
     IngestRefused,
     KeyReused,
     RecordingGone,
-    VaultBusy,
 )
 from voicefile.ingest.issue import Issuing, issue
 from voicefile.ingest.mark import Marking, mark_issued
 from voicefile.ingest.media.decoder import DecodeLimits, Decoders
 from voicefile.ingest.media.errors import MediaRefused
 from voicefile.ingest.multipart import Upload
+from voicefile.ingest.places import Places
 from voicefile.ingest.reservations import Claim, Hold, idempotency_key
 from voicefile.ingest.schemas import Answer, Metadata, parse_metadata
 from voicefile.ingest.seal import hashed
@@ -61,7 +60,7 @@ class Desk:
     marking: Marking
     tenants: Tenants
     decoders: Decoders
-    places: "Places"
+    places: Places
     now_s: Callable[[], float]
 
     async def issued(self, reservation: Reservation, *, key: SecretText) -> bool:
@@ -74,26 +73,6 @@ class Desk:
         except AnswerExpired:
             return True
         return kept is not None
-
-
-class Places:
-    """How many uploads are read at the same time; each holds memory, a socket and a file."""
-
-    def __init__(self, count: int) -> None:
-        self._places = asyncio.Semaphore(count)
-
-    @asynccontextmanager
-    async def taken(self, *, wait_s: float) -> AsyncIterator[None]:
-        """One of them, in the order of asking. Raises VaultBusy."""
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._places.acquire()
-        except TimeoutError:
-            raise VaultBusy from None
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 @dataclass(frozen=True)
@@ -144,7 +123,7 @@ async def _received(arrival: Arrival, *, desk: Desk, subject: list[str]) -> Answ
 async def _worked(order: _Order, claim: Claim, *, desk: Desk) -> Answer:
     settings = desk.issuing.settings
     if claim.issued:
-        async with desk.places.taken(wait_s=settings.duplicate_wait_s):
+        async with desk.places.taken(order.by, wait_s=settings.duplicate_wait_s):
             return await _answer_again(order, claim.reservation, desk=desk)
     hold = Hold(
         claim.reservation,
@@ -152,7 +131,7 @@ async def _worked(order: _Order, claim: Claim, *, desk: Desk) -> Answer:
         settings=settings,
         now_s=desk.now_s,
     )
-    place = desk.places.taken(wait_s=settings.upload_queue_s)
+    place = desk.places.taken(order.by, wait_s=settings.upload_queue_s)
     async with _undone_if_failed(hold, desk=desk), place:
         ready = await _take_in(order, hold, desk=desk)
     answer = await _issue(order, ready, hold, desk=desk)

@@ -1,5 +1,6 @@
 """What ingest can be told: every limit on what a stranger may send, each with its reason."""
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 KIB = 1024
@@ -27,12 +28,17 @@ class IngestSettings(BaseSettings):
     """A connection that brings no byte for this long has ended without saying so."""
     upload_total_s_max: float = 7_200.0
     """No upload lasts longer, so a blob a day old belongs to none that is still under way."""
-    upload_rate_bytes_s_min: int = 1 * KIB
+    upload_rate_bytes_s_min: int = 4 * KIB
     """Slower than a telephone modem is not a slow line, but one that holds a place on purpose."""
-    upload_rate_grace_s: float = 60.0
-    """The rate is judged only after this long: every line may stumble at the start."""
+    upload_rate_window_s: float = 30.0
+    """The rate is judged each time a sender was waited for this long, so no fast start buys a slow
+    rest; every line may stumble for less."""
     uploads_max: int = 64
     """Uploads read at the same time; each may hold 16 MiB."""
+    uploads_tenant_part: float = Field(default=0.5, gt=0, le=1)
+    """Of these places, one tenant's at most: all its partners together shut nobody else out."""
+    uploads_partner_part: float = Field(default=0.25, gt=0, le=1)
+    """Of these places, one partner's at most: a stolen token fills no more of its tenant's."""
     upload_queue_s: float = 10.0
     """How long an upload waits for a place; shorter than a lease, so its reservation stays ours."""
     lease_s: float = 15.0
