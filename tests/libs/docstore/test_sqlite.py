@@ -212,6 +212,40 @@ async def test_questions_that_cannot_be_asked_harm_nobody_else(
     assert await store.ready()
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        PendingEvent("\ud800", "t", "k", b""),
+        PendingEvent("e", "t", "\ud800", b""),
+        PendingEvent("e", "t", "k", object()),  # type: ignore[arg-type]
+        PendingEvent("e", "t", "k", "a text"),  # type: ignore[arg-type]
+        PendingEvent(1, "t", "k", b""),  # type: ignore[arg-type]
+    ],
+)
+async def test_an_event_that_cannot_be_stored_is_its_callers_error(
+    store: SqliteDocStore, event: PendingEvent
+) -> None:
+    fine = await store.insert(THINGS, thing("fine"))
+    for attempt in (
+        store.insert(THINGS, Document("b", "t", {}, pending=(event,))),
+        store.insert_many(THINGS, [Document("b", "t", {}, pending=(event,))]),
+        store.replace(THINGS, Document("fine", "t", {}, fine.version, (event,))),
+    ):
+        with pytest.raises(ValueError, match=r"event|encode"):
+            await attempt
+    await store.insert(THINGS, thing("still writing"))
+    assert await store.get(THINGS, "fine") == fine
+    assert await store.pending() == []
+
+
+async def test_an_id_that_cannot_be_looked_up_is_its_callers_error(store: SqliteDocStore) -> None:
+    with pytest.raises(ValueError, match="encode"):
+        await store.delete(THINGS, thing("\ud800"))
+    with pytest.raises(ValueError, match="encode"):
+        await store.settle(THINGS, "\ud800", {"e"})
+    assert await store.ready()
+
+
 async def test_only_declared_collections_and_indexes_exist(store: SqliteDocStore) -> None:
     with pytest.raises(ValueError, match="other"):
         await store.get(Collection("other"), "a")

@@ -97,11 +97,13 @@ class SqliteDocStore:
 
     async def delete(self, collection: Collection, document: Document) -> None:
         table = self._table(collection)
+        document.id.encode()  # a text SQLite cannot take is the caller's error, not the writer's
         await self._writer.run(lambda db: table.delete(db, document))
 
     async def settle(self, collection: Collection, document_id: str, event_ids: set[str]) -> None:
         table = self._table(collection)
         settled = set(event_ids)
+        document_id.encode()
         await self._writer.run(lambda db: table.settle(db, document_id, settled))
 
     async def get(self, collection: Collection, document_id: str) -> Document | None:

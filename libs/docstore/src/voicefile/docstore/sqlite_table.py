@@ -41,6 +41,7 @@ class Prepared:
 
     document: Document
     body: bytes
+    pending: bytes | None
     values: Mapping[str, frozenset[Indexed]]
 
 
@@ -76,14 +77,21 @@ class Table:
             raise ValueError("the body is no dict with str keys") from error
         for text in (document.id, document.tenant):
             text.encode()
-        return Prepared(document, body, self._values(decoded))
+        try:
+            # In the writer an event that cannot be encoded would break the store for everybody,
+            # and one that cannot be read back would hide its document from every reader.
+            pending = _packed(document.pending)
+            _unpacked(pending)
+        except (MsgspecError, TypeError) as error:
+            raise ValueError("an event is no three texts and bytes") from error
+        return Prepared(document, body, pending, self._values(decoded))
 
     def insert(self, db: sqlite3.Connection, row: Prepared) -> Document:
         document = row.document
         self._refuse_duplicates(db, document, row.values)
         done = db.execute(
             self._sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING"),
-            (document.id, document.tenant, row.body, _packed(document.pending)),
+            (document.id, document.tenant, row.body, row.pending),
         )
         if done.rowcount == 0:
             raise DocumentExists(f"{self.collection.name} {document.id}")
