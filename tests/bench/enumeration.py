@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.services.auth.access_world import OPEN_THROTTLES, a_world
 
-from voicefile.auth.access_id import new_access_id
-from voicefile.auth.access_settings import AccessSettings
+from voicefile.auth.issuing.access_id import new_access_id
+from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.store import CredentialState
 
 KNOWN_T_MAX = 4.5
