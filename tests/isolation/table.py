@@ -123,8 +123,9 @@ async def a_renewal(cell: Cell) -> Ask:
     return Ask(json={"instance_key": text(cell.home.instance.public)})
 
 
-async def an_end(_: Cell) -> Ask:
-    return Ask(json={"bytes_sent": 0, "end": "over"})
+async def an_end(cell: Cell) -> Ask:
+    key = text(cell.home.instance.public)
+    return Ask(json={"instance_key": key, "bytes_sent": 0, "end": "over"})
 
 
 async def a_kept_answer(cell: Cell) -> Ask:
@@ -331,7 +332,7 @@ AUTH_INSIDE = (
         frozenset({Who.PLAYBACK}),
         thing=Thing.RELEASE,
         ask=a_renewal,
-        bearer_matters=True,
+        bearer_matters=True,  # playback need not pass one on, but if it does, then its holder's
     ),
     Row(
         "POST /auth/internal/v1/releases/{release_id}/end",

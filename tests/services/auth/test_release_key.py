@@ -9,11 +9,13 @@ from tests.services.auth.access_world import a_world
 
 from voicefile.auth.listening.access_store import RELEASES
 from voicefile.auth.store import CredentialState, RecordingState
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal, remove_principal
 from voicefile.crypto.envelope import Context, Kind, object_id
 from voicefile.crypto.primitives import SealingKeyPair, open_sealed
-from voicefile.deeds.deed import Purpose, Role
+from voicefile.deeds.deed import Actor, Purpose, Role
 from voicefile.docstore.port import Document
 from voicefile.identity.ids import new_id
+from voicefile.identity.principal import Role as Acting
 
 LISTENING = "1" * 32
 HERE, THERE = SealingKeyPair.generate(), SealingKeyPair.generate()
@@ -59,10 +61,16 @@ async def renew(world, token, release_id, *, keys=HERE):
     return await world.inside(f"releases/{release_id}/renewals", token, body)
 
 
-async def end(world, release_id):
-    return await world.inside(
-        f"releases/{release_id}/end", None, {"bytes_sent": 7, "end": "finished"}
-    )
+async def end(world, release_id, *, keys=HERE):
+    told = {"bytes_sent": 7, "end": "finished"}
+    told["instance_key"] = base64.b64encode(keys.public).decode()
+    return await world.inside(f"releases/{release_id}/end", None, told)
+
+
+async def an_agent(world, tenant, **how):
+    """The id of a care agent who is there."""
+    new = NewPrincipal(Acting.CARE, handle=f"agent{new_id()[:6]}", **how)
+    return (await add_principal(tenant, new, by=Actor.service(), ports=world.ports)).id
 
 
 def opened(world, released, recording, keys=HERE):
@@ -119,6 +127,7 @@ async def test_an_ended_listening_is_a_new_release_the_next_time(world, letter, 
     assert (await end(world, first)).status_code == 204
     assert (await end(world, first)).status_code == 204
     assert (await renew(world, token, first)).status_code == 410
+    assert (await renew(world, None, first)).status_code == 410
     second = (await release(world, token, recording)).json()
     assert second["release_id"] != first
     assert second["joined"] is False
@@ -163,6 +172,7 @@ async def test_access_ends_at_the_next_renewal(world, letter, token, happening):
             await world.change_recording(letter, sensitive=True)
         case "idle":
             world.clock.s += 300
+    assert (await renew(world, None, release_id)).status_code in {401, 410}
     assert (await renew(world, token, release_id)).status_code in {401, 410}
     assert (await release(world, token, recording)).status_code in {401, 404}
 
@@ -214,13 +224,69 @@ async def test_a_fresh_token_of_the_same_agent_renews_and_another_agents_does_no
     world, tenant, letter
 ):
     (recording,) = letter.recordings
-    agent = new_id()
+    agent = await an_agent(world, tenant)
     answer = await release(world, world.staff(tenant, principal=agent), recording, purpose="legal")
     release_id = answer.json()["release_id"]
     world.clock.s += 40
     assert (await renew(world, world.staff(tenant, principal=agent), release_id)).status_code == 200
     assert (await renew(world, world.staff(tenant), release_id)).status_code == 404
     assert (await renew(world, world.staff(tenant), new_id())).status_code == 404
+    assert (await renew(world, None, new_id())).status_code == 404
+
+
+async def test_what_plays_is_renewed_without_a_token_and_keeps_the_session_alive(
+    world, letter, token
+):
+    (recording,) = letter.recordings
+    release_id = (await release(world, token, recording)).json()["release_id"]
+    for _ in range(10):
+        world.clock.s += 40
+        assert (await renew(world, None, release_id)).json() == {"lease_s": 45}
+    assert (await world.inside("hearable", token)).status_code == 200
+
+
+async def test_a_listening_outlives_the_agents_token_by_no_more_than_a_token_lives(
+    world, tenant, letter
+):
+    (recording,) = letter.recordings
+    agent = await an_agent(world, tenant)
+    token = world.staff(tenant, principal=agent)
+    release_id = (await release(world, token, recording, purpose="legal")).json()["release_id"]
+    for _ in range(3):
+        world.clock.s += 299
+        assert (await renew(world, None, release_id)).status_code == 200
+    world.clock.s += 3
+    assert (await renew(world, None, release_id)).status_code == 410
+    assert (await renew(world, token, release_id)).status_code == 401
+    fresh = world.staff(tenant, principal=agent)
+    assert (await renew(world, fresh, release_id)).status_code == 200
+    for _ in range(3):
+        world.clock.s += 299
+        assert (await renew(world, None, release_id)).status_code == 200
+
+
+@pytest.mark.parametrize("happening", ["removed", "other department", "unknown"])
+async def test_an_agents_listening_ends_with_their_rights(world, tenant, letter, happening):
+    (recording,) = letter.recordings
+    agent = await an_agent(world, tenant) if happening != "unknown" else new_id()
+    token = world.staff(tenant, principal=agent)
+    release_id = (await release(world, token, recording, purpose="legal")).json()["release_id"]
+    match happening:
+        case "removed":
+            await remove_principal(tenant, agent, by=Actor.service(), ports=world.ports)
+        case "other department":
+            records = world.ports.principals.of(tenant)
+            stored = await records.get(agent)
+            await records.replace(stored, replace(stored.record, department="south"))
+    assert (await renew(world, None, release_id)).status_code == 410
+    assert (await renew(world, token, release_id)).status_code == 410
+
+
+async def test_an_instance_that_never_joined_ends_nothing(world, letter, token):
+    (recording,) = letter.recordings
+    first = (await release(world, token, recording)).json()["release_id"]
+    assert (await end(world, first, keys=THERE)).status_code == 204
+    assert (await renew(world, None, first)).status_code == 200
 
 
 async def test_a_session_neither_joins_nor_renews_anothers_listening(world, letter, token):
@@ -234,7 +300,8 @@ async def test_a_session_neither_joins_nor_renews_anothers_listening(world, lett
 async def test_an_instance_that_never_joined_renews_nothing(world, letter, token):
     (recording,) = letter.recordings
     first = (await release(world, token, recording)).json()["release_id"]
-    assert (await renew(world, token, first, keys=THERE)).status_code == 410
+    for shown in (token, None):
+        assert (await renew(world, shown, first, keys=THERE)).status_code == 410
 
 
 async def test_without_the_logs_word_nothing_new_is_released_and_the_old_goes_on(

@@ -40,7 +40,7 @@ class FakeAuth:
 
     def _known(self, request: Request) -> bool:
         assert peer_name(request) == "playback"
-        return self.signed_in and request.headers["authorization"] != "Bearer vs_nobody"
+        return self.signed_in and request.headers.get("authorization") != "Bearer vs_nobody"
 
     async def hearable(self, request: Request) -> Response:
         if not self._known(request):
@@ -77,8 +77,11 @@ class FakeAuth:
         return JSONResponse(answer, 201)
 
     async def renew(self, request: Request) -> Response:
+        asked = await request.json()
+        assert asked["instance_key"] in {each["instance_key"] for each in self.releases}
         return JSONResponse({"lease_s": 45}) if self._known(request) else JSONResponse({}, 410)
 
     async def end(self, request: Request) -> Response:
+        assert "authorization" not in request.headers
         self.ended.append(await request.json())
         return Response(status_code=204)

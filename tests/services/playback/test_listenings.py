@@ -1,6 +1,7 @@
 """A listening holds one leased key, renews it while it plays, and ends with an outcome."""
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,13 +16,13 @@ from voicefile.playback.app import COLLECTIONS
 from voicefile.playback.ask_auth import Release
 from voicefile.playback.errors import AuthUnavailable, ReleaseOver, TooManyListenings
 from voicefile.playback.events import TOPIC, wrap
-from voicefile.playback.listener import Listener
+from voicefile.playback.listener import Caller
 from voicefile.playback.listenings import Listenings
 from voicefile.playback.outcomes import Outcomes
 from voicefile.playback.settings import PlaybackSettings
 
 RECORDING = "ab" * 16
-CUSTOMER = Listener(role=Role.CUSTOMER, bearer="vs_one")
+CUSTOMER = Caller(role=Role.CUSTOMER, bearer="vs_one")
 
 
 class Clock:
@@ -40,10 +41,10 @@ class FakeAuth:
     reachable: bool = True
     granted: list[str] = field(default_factory=list)
     renewals: int = 0
-    renewed_by: list[str] = field(default_factory=list)
+    renewed_by: list[str | None] = field(default_factory=list)
     ended: list[tuple[str, int, str]] = field(default_factory=list)
 
-    async def release(self, listener, recording_id, *, listening, request_id):
+    async def release(self, caller, recording_id, *, listening, request_id):
         await asyncio.sleep(0)
         self.granted.append(listening)
         return Release(
@@ -57,16 +58,16 @@ class FakeAuth:
             media_type="audio/wav",
         )
 
-    async def renew(self, listener, release_id):
+    async def renew(self, release_id, *, bearer=None):
         if not self.reachable:
             raise AuthUnavailable
         if not self.renewable:
             raise ReleaseOver
         self.renewals += 1
-        self.renewed_by.append(listener.bearer)
+        self.renewed_by.append(bearer)
         return 45.0
 
-    async def end(self, listener, release_id, *, bytes_sent, end):
+    async def end(self, release_id, *, bytes_sent, end):
         await asyncio.sleep(0)
         if not self.reachable:
             raise AuthUnavailable
@@ -127,27 +128,48 @@ async def test_requests_of_one_session_for_one_recording_are_one_listening(liste
 
 async def test_another_session_is_another_listening(listenings, auth):
     await listenings.of(CUSTOMER, RECORDING, request_id="r")
-    await listenings.of(Listener(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+    await listenings.of(Caller(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
     assert len(set(auth.granted)) == 2
 
 
 async def test_another_purpose_is_another_listening(listenings, auth):
     agent = {"role": Role.CARE, "bearer": "t", "principal": "aa" * 16}
-    await listenings.of(Listener(**agent, purpose="complaint"), RECORDING, request_id="r")
-    await listenings.of(Listener(**agent, purpose="quality"), RECORDING, request_id="r")
+    await listenings.of(Caller(**agent, purpose="complaint"), RECORDING, request_id="r")
+    await listenings.of(Caller(**agent, purpose="quality"), RECORDING, request_id="r")
     assert len(set(auth.granted)) == 2
 
 
 async def test_a_new_token_of_the_same_agent_is_the_same_listening(listenings, auth):
     for token in ("first", "second"):
-        agent = Listener(Role.CARE, token, principal="aa" * 16, purpose="quality")
+        agent = Caller(Role.CARE, token, principal="aa" * 16, purpose="quality")
         await listenings.of(agent, RECORDING, request_id="r")
     assert len(auth.granted) == 1
 
 
+async def test_no_token_is_kept_and_what_plays_is_renewed_without(listenings, auth, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert CUSTOMER.bearer not in str(dataclasses.asdict(listening.listener))
+    async with listenings.playing(listening):
+        for _ in range(3):
+            clock.now_s += 31
+            await listenings.look_after()
+    assert auth.renewed_by == [None] * 3
+    assert listenings.usable(listening)
+
+
+async def test_who_goes_on_asking_is_vouched_for_once_a_minute(listenings, auth, clock):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    async with listenings.playing(listening):
+        for _ in range(9):
+            clock.now_s += 10
+            await listenings.look_after()
+            await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert [by for by in auth.renewed_by if by] == [CUSTOMER.bearer]
+
+
 async def test_a_renewal_is_asked_for_with_the_newest_token(listenings, auth, clock):
     for token in ("expires soon", "fresh"):
-        agent = Listener(Role.CARE, token, principal="aa" * 16, purpose="quality")
+        agent = Caller(Role.CARE, token, principal="aa" * 16, purpose="quality")
         await listenings.of(agent, RECORDING, request_id="r")
         clock.now_s += 60
     await listenings.of(agent, RECORDING, request_id="r")
@@ -214,9 +236,9 @@ async def test_a_listening_ends_when_no_byte_was_asked_for_long(listenings, auth
 
 async def test_an_instance_holds_no_more_keys_than_it_may(listenings):
     for n in range(3):
-        await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
     with pytest.raises(TooManyListenings):
-        await listenings.of(Listener(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
+        await listenings.of(Caller(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
 
 
 async def test_one_listener_does_not_take_all_places(auth, clock, outcomes):
@@ -226,7 +248,7 @@ async def test_one_listener_does_not_take_all_places(auth, clock, outcomes):
         await listenings.of(CUSTOMER, f"{n:032x}", request_id="r")
     with pytest.raises(TooManyListenings):
         await listenings.of(CUSTOMER, RECORDING, request_id="r")
-    await listenings.of(Listener(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+    await listenings.of(Caller(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
 
 
 async def test_what_is_over_gets_its_outcome_before_the_next_one_begins(
@@ -273,7 +295,7 @@ async def test_no_byte_leaves_while_the_outcome_is_written(listenings, store, cl
 
 async def test_stopping_records_every_outcome_though_auth_is_away(listenings, auth, recorded):
     for n in range(3):
-        await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
     auth.reachable = False
     await listenings.end_all()
     assert len(await recorded()) == 3
@@ -281,7 +303,7 @@ async def test_stopping_records_every_outcome_though_auth_is_away(listenings, au
 
 async def test_stopping_gives_every_listening_its_outcome(listenings, recorded):
     for n in range(3):
-        await listenings.of(Listener(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
     await listenings.end_all()
     assert len(await recorded()) == 3
 
@@ -316,4 +338,5 @@ async def test_a_listening_ended_elsewhere_is_over_here_too(listenings, outcomes
 
 def test_a_listener_never_shows_its_bearer():
     assert "vs_one" not in repr(CUSTOMER)
-    assert "vs_one" not in CUSTOMER.listening_key(RECORDING)
+    assert "vs_one" not in repr(CUSTOMER.listener)
+    assert "vs_one" not in CUSTOMER.listener.listening_key(RECORDING)

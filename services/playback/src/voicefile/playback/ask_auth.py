@@ -18,7 +18,7 @@ from voicefile.playback.errors import (
     ReleaseOver,
     ReleaseRefused,
 )
-from voicefile.playback.listener import Listener
+from voicefile.playback.listener import Caller
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,29 @@ class Auth:
         self._client = client
         self._deployment = deployment.encode()
         self._keys = keys
+        self._instance = base64.b64encode(keys.public).decode()
         self._timeout_s = timeout_s
 
-    async def hearable(self, listener: Listener, *, credential: str | None) -> dict[str, Any]:
+    async def hearable(self, caller: Caller, *, credential: str | None) -> dict[str, Any]:
         """What the listener may hear. Raises NotSignedIn, RecordingNotFound, PurposeMissing."""
         query = {"credential": credential} if credential else {}
-        answer = await self._post("hearable", listener, {"purpose": listener.purpose}, query)
+        answer = await self._post(
+            "hearable", {"purpose": caller.purpose}, bearer=caller.bearer, query=query
+        )
         return _refused(answer).json()  # type: ignore[no-any-return] # auth's own schema
 
     async def release(
-        self, listener: Listener, recording_id: str, *, listening: str, request_id: str
+        self, caller: Caller, recording_id: str, *, listening: str, request_id: str
     ) -> Release:
         """A release, recorded by auth. Raises as `hearable` does, and ReleaseRefused."""
         body = {
             "recording_id": recording_id,
-            "purpose": listener.purpose or None,
-            "instance_key": base64.b64encode(self._keys.public).decode(),
+            "purpose": caller.purpose or None,
+            "instance_key": self._instance,
             "listening": listening,
             "request_id": request_id,
         }
-        answer = _refused(await self._post("releases", listener, body)).json()
+        answer = _refused(await self._post("releases", body, bearer=caller.bearer)).json()
         context = Context(
             deployment=self._deployment,
             tenant=answer["tenant"],
@@ -87,24 +90,28 @@ class Auth:
             media_type=media["media_type"],
         )
 
-    async def renew(self, listener: Listener, release_id: str) -> float:
-        """Seconds the lease has now. Raises ReleaseOver; ReleaseRefused if auth can't say now."""
-        body = {"instance_key": base64.b64encode(self._keys.public).decode()}
-        answer = await self._post(f"releases/{release_id}/renewals", listener, body)
+    async def renew(self, release_id: str, *, bearer: str | None = None) -> float:
+        """Seconds the lease has now. Raises ReleaseOver; ReleaseRefused if auth can't say now.
+
+        The release itself says whose it is. A bearer in hand shows that they are there still.
+        """
+        body = {"instance_key": self._instance}
+        answer = await self._post(f"releases/{release_id}/renewals", body, bearer=bearer)
         if answer.status_code in (401, 403, 404, 410):
             raise ReleaseOver
         return float(_refused(answer).json()["lease_s"])
 
-    async def end(self, listener: Listener, release_id: str, *, bytes_sent: int, end: str) -> None:
+    async def end(self, release_id: str, *, bytes_sent: int, end: str) -> None:
         """Gives the release back; auth may have ended it already, which is as well."""
-        body = {"bytes_sent": bytes_sent, "end": end}
-        await self._post(f"releases/{release_id}/end", listener, body)
+        body = {"instance_key": self._instance, "bytes_sent": bytes_sent, "end": end}
+        await self._post(f"releases/{release_id}/end", body)
 
     async def _post(
         self,
         path: str,
-        listener: Listener,
         body: Mapping[str, Any],
+        *,
+        bearer: str | None = None,
         query: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         try:
@@ -112,7 +119,7 @@ class Auth:
                 f"/auth/internal/v1/{path}",
                 json=body,
                 params=query or {},
-                headers={"Authorization": f"Bearer {listener.bearer}"},
+                headers={} if bearer is None else {"Authorization": f"Bearer {bearer}"},
                 timeout=self._timeout_s,
             )
         except httpx.HTTPError as error:

@@ -2,7 +2,8 @@
 
 A listening is one session (or care agent with one purpose) and one recording, until the session
 ends or no byte was asked for `listening_idle_s`; then its outcome is recorded. The key is renewed
-while it plays. No key without a release, no audio without a key.
+while it plays, in the name of the release alone: tokens stay in the request that brought them.
+No key without a release, no audio without a key.
 """
 
 import asyncio
@@ -19,12 +20,14 @@ from voicefile.deeds.deed import Outcome
 from voicefile.docstore.port import Document, VersionConflict
 from voicefile.playback.ask_auth import Auth, Release
 from voicefile.playback.errors import PlaybackError, ReleaseOver, TooManyListenings
-from voicefile.playback.listener import Listener
+from voicefile.playback.listener import Caller, Listener
 from voicefile.playback.outcomes import Outcomes
 from voicefile.playback.settings import PlaybackSettings
 
 log = structlog.get_logger(__name__)
 
+VOUCH_EVERY_S = 60.0
+"""How often auth is shown the token of who goes on asking; in between, renewals go without."""
 LOST_AFTER_S = 120.0
 """How much longer than an idle listening an untouched one is left to its own process."""
 
@@ -34,11 +37,13 @@ class Listening:
     """One listening on this instance. `key` is only readable while the lease lives."""
 
     listener: Listener
-    """With the newest token it was asked with: renewals are asked for in its name."""
+    """Without a token: what is held of a listening opens nothing but its recording."""
     release: Release
     document: Document
     leased_until: float
     asked_at: float
+    vouched_at: float
+    """When auth last saw a token of the listener for it."""
     bytes_sent: int = 0
     streams: int = 0
     over: bool = False
@@ -63,35 +68,40 @@ class Listenings:
         self._open: dict[str, Listening] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def of(self, listener: Listener, recording_id: str, *, request_id: str) -> Listening:
+    async def of(self, caller: Caller, recording_id: str, *, request_id: str) -> Listening:
         """The listening this request belongs to, with a living lease; a new one if there is none.
 
         Raises what `Auth.release` raises, ReleaseOver, TooManyListenings.
         """
+        listener = caller.listener
         key = listener.listening_key(recording_id)
         # Two first requests at once (a player asks for peaks and audio) are one listening.
         async with self._turn(key):
             found = self._open.get(key)
             if found is not None and not found.over:
-                # An agent's token lives shorter than a listening may: the newest counts.
-                found.listener = listener
-                return await self._alive(found)
+                return await self._alive(found, caller)
             if found is not None:
                 # Over, and nobody came by yet to record its outcome: that is not to be lost.
                 await self._end(key, found, "over")
-            return await self._begin(key, listener, recording_id, request_id=request_id)
+            return await self._begin(key, caller, recording_id, request_id=request_id)
 
     async def _begin(
-        self, key: str, listener: Listener, recording_id: str, *, request_id: str
+        self, key: str, caller: Caller, recording_id: str, *, request_id: str
     ) -> Listening:
+        listener = caller.listener
         self._require_room(listener)
         asked = self._now()
         release = await self._auth.release(
-            listener, recording_id, listening=key, request_id=request_id
+            caller, recording_id, listening=key, request_id=request_id
         )
         document = await self._outcomes.begun(listener, tenant=release.tenant, release=release.id)
         begun = Listening(
-            listener, release, document, leased_until=asked + release.lease_s, asked_at=asked
+            listener,
+            release,
+            document,
+            leased_until=asked + release.lease_s,
+            asked_at=asked,
+            vouched_at=asked,
         )
         self._open[key] = begun
         return begun
@@ -105,24 +115,33 @@ class Listenings:
         ):
             raise TooManyListenings
 
-    async def _alive(self, listening: Listening) -> Listening:
+    async def _alive(self, listening: Listening, caller: Caller) -> Listening:
         listening.asked_at = self._now()
-        if listening.leased_until - self._now() <= self._settings.renew_before_s:
-            await self._renew(listening)
+        if self._is_due(listening) or self._is_unvouched(listening):
+            await self._renew(listening, bearer=caller.bearer)
         return listening
 
-    async def _renew(self, listening: Listening) -> None:
+    def _is_due(self, listening: Listening) -> bool:
+        return listening.leased_until - self._now() <= self._settings.renew_before_s
+
+    def _is_unvouched(self, listening: Listening) -> bool:
+        return self._now() - listening.vouched_at >= VOUCH_EVERY_S
+
+    async def _renew(self, listening: Listening, *, bearer: str | None = None) -> None:
         async with listening.renewing:
-            if listening.leased_until - self._now() > self._settings.renew_before_s:
+            vouching = bearer is not None and self._is_unvouched(listening)
+            if not vouching and not self._is_due(listening):
                 return  # somebody renewed it while we waited
             asked = self._now()
             try:
-                lease_s = await self._auth.renew(listening.listener, listening.release.id)
+                lease_s = await self._auth.renew(listening.release.id, bearer=bearer)
             except ReleaseOver:
                 listening.over = True
                 raise
             # Counted from before the question: a slow answer must not stretch the lease.
             listening.leased_until = asked + lease_s
+            if bearer is not None:
+                listening.vouched_at = asked
             # Ended elsewhere, as a listening of a dead process is: then it is over here, too.
             try:
                 listening.document = await self._outcomes.touched(listening.document)
@@ -162,7 +181,7 @@ class Listenings:
 
     async def _look_after(self, key: str, listening: Listening) -> None:
         if listening.streams and not listening.over:
-            if listening.leased_until - self._now() <= self._settings.renew_before_s:
+            if self._is_due(listening):
                 await self._renew(listening)
         elif self._is_over(listening):
             # In its turn, and asked once more: whoever came back meanwhile plays on.
@@ -196,9 +215,7 @@ class Listenings:
             )
             self._open.pop(key, None)
         try:
-            await self._auth.end(
-                listening.listener, listening.release.id, bytes_sent=listening.bytes_sent, end=end
-            )
+            await self._auth.end(listening.release.id, bytes_sent=listening.bytes_sent, end=end)
         except PlaybackError as error:
             # It is recorded here; there the lease simply runs out. The next one has its turn.
             log.warning("release_not_given_back", **where_it_broke(error))

@@ -12,7 +12,7 @@ from voicefile.crypto.errors import Tampered
 from voicefile.playback.ask_auth import Auth
 from voicefile.playback.byte_range import ByteRange, requested
 from voicefile.playback.errors import RecordingDamaged, ReleaseOver
-from voicefile.playback.listener import Listener
+from voicefile.playback.listener import Caller
 from voicefile.playback.listenings import Listening, Listenings
 from voicefile.playback.outcomes import Outcomes
 
@@ -65,13 +65,13 @@ class Playback:
         self._listenings = listenings
         self._outcomes = outcomes
 
-    async def hearable(self, listener: Listener, *, credential: str | None) -> dict[str, Any]:
+    async def hearable(self, caller: Caller, *, credential: str | None) -> dict[str, Any]:
         """What the listener may hear, as auth says. Raises as `Auth.hearable` does."""
-        return await self._auth.hearable(listener, credential=credential)
+        return await self._auth.hearable(caller, credential=credential)
 
     async def play(
         self,
-        listener: Listener,
+        caller: Caller,
         recording_id: str,
         rendition: Rendition,
         *,
@@ -80,11 +80,14 @@ class Playback:
         download: bool = False,
     ) -> Opened:
         """The range. Raises as `Listenings.of` does, RangeNotSatisfiable, RecordingDamaged."""
-        listening = await self._listenings.of(listener, recording_id, request_id=request_id)
+        listening = await self._listenings.of(caller, recording_id, request_id=request_id)
         release = listening.release
         if download:
             await self._outcomes.downloaded(
-                listener, tenant=release.tenant, recording=recording_id, request_id=request_id
+                listening.listener,
+                tenant=release.tenant,
+                recording=recording_id,
+                request_id=request_id,
             )
         try:
             blob = await self._open(listening, rendition)

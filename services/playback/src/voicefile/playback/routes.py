@@ -9,7 +9,7 @@ from voicefile.chassis.streaming import StreamedResponse
 from voicefile.identity.guard import Bearer, customer_session
 from voicefile.identity.principal import Role
 from voicefile.playback.errors import PurposeMissing
-from voicefile.playback.listener import Listener
+from voicefile.playback.listener import Caller
 from voicefile.playback.outcomes import PURPOSES
 from voicefile.playback.play import Opened, Playback, Rendition
 from voicefile.playback.schemas import Hearable
@@ -22,37 +22,37 @@ RecordingPath = Annotated[str, Path(pattern=RANDOM_ID)]
 RangeHeader = Annotated[str | None, Header(alias="Range", max_length=64)]
 
 
-async def listener_of(
+async def caller_of(
     bearer: Annotated[Bearer, Depends(customer_session(Role.CARE))],
     purpose: Annotated[str, Header(max_length=32)] = "",
-) -> Listener:
+) -> Caller:
     """Who asks. A care agent without a known purpose is refused before anything is looked up."""
     if bearer.principal is None:
-        return Listener(role=Role.CUSTOMER, bearer=bearer.token)
+        return Caller(role=Role.CUSTOMER, bearer=bearer.token)
     if purpose not in PURPOSES:
         raise PurposeMissing
     role, principal = bearer.principal.role, bearer.principal.id
-    return Listener(role=role, bearer=bearer.token, principal=principal, purpose=purpose)
+    return Caller(role=role, bearer=bearer.token, principal=principal, purpose=purpose)
 
 
-Asking = Annotated[Listener, Depends(listener_of)]
+Asking = Annotated[Caller, Depends(caller_of)]
 
 
 @router.get("/recordings")
 async def hearable(
     request: Request,
-    listener: Asking,
+    caller: Asking,
     credential: Annotated[str | None, Query(pattern=RANDOM_ID)] = None,
 ) -> Hearable:
     """What this session, or this care agent for one customer, may hear."""
     playback: Playback = request.app.state.playback
-    return Hearable.model_validate(await playback.hearable(listener, credential=credential))
+    return Hearable.model_validate(await playback.hearable(caller, credential=credential))
 
 
 @router.get("/recordings/{recording_id}/audio", response_class=Response)
 async def audio(
     request: Request,
-    listener: Asking,
+    caller: Asking,
     recording_id: RecordingPath,
     wanted: RangeHeader = None,
     *,
@@ -62,7 +62,7 @@ async def audio(
     """The recording, or the range of it that was asked for."""
     playback: Playback = request.app.state.playback
     opened = await playback.play(
-        listener,
+        caller,
         recording_id,
         Rendition(rendition),
         range_header=wanted,
@@ -73,11 +73,11 @@ async def audio(
 
 
 @router.get("/recordings/{recording_id}/peaks", response_class=Response)
-async def peaks(request: Request, listener: Asking, recording_id: RecordingPath) -> Response:
+async def peaks(request: Request, caller: Asking, recording_id: RecordingPath) -> Response:
     """The waveform: twenty peaks a second."""
     playback: Playback = request.app.state.playback
     opened = await playback.play(
-        listener, recording_id, Rendition.PEAKS, request_id=request.state.request_id
+        caller, recording_id, Rendition.PEAKS, request_id=request.state.request_id
     )
     return _sent(opened)
 

@@ -98,7 +98,10 @@ def public_router(doors: Doors) -> APIRouter:
 
 
 def internal_router(doors: Doors) -> APIRouter:
-    """Listing and releasing, for playback on behalf of whoever's bearer it passes on."""
+    """Listing and releasing, for playback on behalf of whoever's bearer it passes on.
+
+    Renewing and ending need none: the release says whose it is, the instance key whose key it was.
+    """
     router = APIRouter(
         prefix="/internal/v1", tags=["listening"], dependencies=[Depends(peer(PLAYBACK))]
     )
@@ -137,10 +140,10 @@ def internal_router(doors: Doors) -> APIRouter:
     ) -> LeaseAnswer:
         lease_s = await renew_release(
             doors,
-            _shown(request),
             release_id,
             instance_key=body.instance_key,
             request_id=request.state.request_id,
+            bearer=bearer(request),
         )
         return LeaseAnswer(lease_s=lease_s)
 
@@ -149,6 +152,7 @@ def internal_router(doors: Doors) -> APIRouter:
         await end_release(
             doors,
             release_id,
+            instance_key=body.instance_key,
             bytes_sent=body.bytes_sent,
             request_id=request.state.request_id,
         )

@@ -159,6 +159,7 @@ class RenewalBody(Open):
 class EndBody(Open):
     """The listening is over."""
 
+    instance_key: Bytes32
     bytes_sent: Annotated[int, Field(ge=0)]
     end: Annotated[str, StringConstraints(max_length=64)] = ""
 

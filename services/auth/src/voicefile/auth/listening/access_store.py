@@ -73,6 +73,10 @@ class Release(Struct, frozen=True):
     expires_at_s: int
     instances: tuple[bytes, ...]
     """Hashes of the public keys the data key was sealed to."""
+    session: str
+    """A customer's session, by the hash of its token; renewals need no token to find it."""
+    vouched_until_s: int
+    """Care: so long the listening goes on without a token of the agent being seen again."""
     ended: bool = False
     bytes_sent: int = 0
     mac: bytes = b""

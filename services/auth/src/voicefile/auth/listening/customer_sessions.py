@@ -81,9 +81,9 @@ class Sessions:
     async def store(self, new: NewSession, *events: PendingEvent) -> None:
         await self._kept.insert(hashed(new.token), new.session, pending=events)
 
-    async def use(self, token: SecretText) -> Kept[Session]:
-        """The session of the token; it was used now. Raises SessionOver, Tampered."""
-        kept = await self._kept.get(hashed(token))
+    async def use(self, session: str) -> Kept[Session]:
+        """The session, by the hash of its token; it was used now. Raises SessionOver, Tampered."""
+        kept = await self._kept.get(session)
         now_s = int(self._now_s())
         if kept is None or kept.record.ended:
             raise SessionOver
@@ -98,7 +98,7 @@ class Sessions:
             )
         except VersionConflict:
             # Another request touched or ended it in this moment; look once more.
-            again = await self._kept.get(hashed(token))
+            again = await self._kept.get(session)
             if again is None or again.record.ended:
                 raise SessionOver from None
             return again

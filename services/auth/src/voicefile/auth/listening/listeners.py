@@ -9,15 +9,17 @@ from dataclasses import dataclass
 
 from voicefile.auth.errors import TenantClosed
 from voicefile.auth.listening import access_deeds
-from voicefile.auth.listening.access_errors import NotHearable, SessionOver
-from voicefile.auth.listening.access_store import Session
+from voicefile.auth.listening.access_errors import NotHearable, ReleaseOver, SessionOver
+from voicefile.auth.listening.access_store import Release, Session
 from voicefile.auth.listening.candidates import OPEN_STATES, is_tenant_open
+from voicefile.auth.listening.customer_sessions import hashed
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.open_session import LEVEL_ANSWER
 from voicefile.auth.records import Stored
 from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access, Recording, RecordingState
 from voicefile.auth.tampering import tampering_told
+from voicefile.auth.tokens.issue_token import principal_of
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Actor
 from voicefile.identity.guard import SESSION_PREFIX, NotPermitted
@@ -66,8 +68,29 @@ class Listener:
 async def listener_of(doors: Doors, bearer: str, *, request_id: str) -> Listener:
     """Raises SessionOver, TokenRefused, KeysUnavailable, NotPermitted, TenantClosed."""
     if bearer.startswith(SESSION_PREFIX):
-        return await _customer(doors, SecretText(bearer), request_id=request_id)
+        return await _customer(doors, hashed(SecretText(bearer)), request_id=request_id)
     return await _care(doors, await doors.tokens.verify(bearer))
+
+
+async def holder_of(doors: Doors, release: Release, *, request_id: str) -> Listener:
+    """Whoever a release was given to, as they are now. Needs no token, so playback keeps none.
+
+    Raises SessionOver, ReleaseOver, NotPermitted, TenantClosed.
+    """
+    if release.role == Role.CUSTOMER:
+        return await _customer(doors, release.session, request_id=request_id)
+    async with tampering_told(
+        doors.ports.deeds,
+        tenant=release.tenant,
+        object_id=release.holder,
+        request_id=request_id,
+        instead=ReleaseOver,
+    ):
+        agent = await doors.ports.principals.of(release.tenant).get(release.holder)
+    # An agent whose token lapsed and who did not come back with another has gone.
+    if agent is None or not agent.record.active or release.vouched_until_s <= doors.ports.now_s():
+        raise ReleaseOver
+    return await _care(doors, principal_of(agent))
 
 
 async def access_of(
@@ -108,12 +131,12 @@ def recording_of(listener: Listener, access: Stored[Access], recording_id: str) 
     raise NotHearable
 
 
-async def _customer(doors: Doors, token: SecretText, *, request_id: str) -> Listener:
+async def _customer(doors: Doors, session_id: str, *, request_id: str) -> Listener:
     deeds = doors.ports.deeds
     async with tampering_told(
         deeds, tenant=PLATFORM, object_id="session", request_id=request_id, instead=SessionOver
     ):
-        kept = await doors.sessions.use(token)
+        kept = await doors.sessions.use(session_id)
     session = kept.record
     async with tampering_told(
         deeds,

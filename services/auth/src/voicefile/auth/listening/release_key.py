@@ -15,7 +15,13 @@ from voicefile.auth.listening.access_errors import Busy, NotHearable, PurposeMis
 from voicefile.auth.listening.access_store import Release
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.list_hearable import details_of
-from voicefile.auth.listening.listeners import Listener, access_of, listener_of, recording_of
+from voicefile.auth.listening.listeners import (
+    Listener,
+    access_of,
+    holder_of,
+    listener_of,
+    recording_of,
+)
 from voicefile.auth.records import Stored
 from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access, Recording, RecordingDetails
@@ -77,15 +83,25 @@ async def release_key(doors: Doors, bearer: str, wish: Wish) -> Released:
 
 
 async def renew_release(
-    doors: Doors, bearer: str, release_id: str, *, instance_key: bytes, request_id: str
+    doors: Doors,
+    release_id: str,
+    *,
+    instance_key: bytes,
+    request_id: str,
+    bearer: str | None = None,
 ) -> int:
-    """The lease's seconds. Raises as `listener_of` does, NotHearable, ReleaseOver."""
-    listener = await listener_of(doors, bearer, request_id=request_id)
+    """The lease's seconds. Raises as `holder_of` and `listener_of` do, NotHearable, ReleaseOver.
+
+    Everything is checked again as the release knows it. A bearer, which must be its holder's,
+    shows beside that its holder is there still.
+    """
+    shown = None if bearer is None else await listener_of(doors, bearer, request_id=request_id)
     for _ in range(doors.settings.access_write_tries_max):
-        kept = await _holders(doors, listener, release_id, request_id=request_id)
-        release = kept.record
+        kept = await _known(doors, release_id, shown, request_id=request_id)
+        release = kept.record if shown is None else _vouched(doors, kept.record)
         if release.ended or sha256(instance_key) not in release.instances:
             raise ReleaseOver
+        listener = await holder_of(doors, release, request_id=request_id)
         try:
             access = await access_of(
                 doors, listener, request_id=request_id, credential=release.credential
@@ -101,8 +117,13 @@ async def renew_release(
     raise Busy
 
 
-async def end_release(doors: Doors, release_id: str, *, bytes_sent: int, request_id: str) -> None:
-    """The listening is over; ending twice is as well. How it ended is playback's deed."""
+async def end_release(
+    doors: Doors, release_id: str, *, instance_key: bytes, bytes_sent: int, request_id: str
+) -> None:
+    """The listening is over, says an instance that has its key; ending twice is as well.
+
+    How it ended is playback's deed.
+    """
     for _ in range(doors.settings.access_write_tries_max):
         async with tampering_told(
             doors.ports.deeds,
@@ -113,6 +134,8 @@ async def end_release(doors: Doors, release_id: str, *, bytes_sent: int, request
         ):
             kept = await doors.releases.get(release_id)
         if kept is None or kept.record.ended:
+            return
+        if sha256(instance_key) not in kept.record.instances:
             return
         try:
             await _end(doors, kept, bytes_sent=bytes_sent)
@@ -141,23 +164,23 @@ async def _granted_or_joined(
     raise Busy
 
 
-async def _holders(
-    doors: Doors, listener: Listener, release_id: str, *, request_id: str
+async def _known(
+    doors: Doors, release_id: str, shown: Listener | None, *, request_id: str
 ) -> Kept[Release]:
-    """This listener's release. Raises NotHearable for a foreign one and for none."""
+    """The release. Raises NotHearable for none, and for another's than who was shown."""
     async with tampering_told(
         doors.ports.deeds,
-        tenant=listener.tenant,
+        tenant=PLATFORM if shown is None else shown.tenant,
         object_id=release_id,
         request_id=request_id,
         instead=NotHearable,
     ):
         kept = await doors.releases.get(release_id)
-    if (
-        kept is None
-        or kept.record.tenant != listener.tenant
-        or kept.record.holder != listener.id
-        or kept.record.role != listener.role
+    if kept is None:
+        raise NotHearable
+    release = kept.record
+    if shown is not None and (
+        (release.tenant, release.holder, release.role) != (shown.tenant, shown.id, shown.role)
     ):
         raise NotHearable
     return kept
@@ -193,8 +216,11 @@ async def _granted(
             leased_until_s=now_s,
             expires_at_s=now_s,
             instances=(wish.instance,),
+            session="" if listener.session is None else listener.session.id,
+            vouched_until_s=0,
         ),
     )
+    release = _vouched(doors, release)
     release_id = new_id()
     # Record before release: the document with its deed is durable before the key is even opened.
     return await doors.ports.deeds.write(
@@ -206,7 +232,7 @@ async def _granted(
 async def _joined(
     doors: Doors, listener: Listener, kept: Kept[Release], wish: Wish
 ) -> Kept[Release]:
-    release = _leased(doors, kept.record)
+    release = _vouched(doors, _leased(doors, kept.record))
     if wish.instance in release.instances:
         # The same instance asks again, for an answer it did not get: recorded already.
         return await doors.releases.replace(kept, release)
@@ -249,6 +275,12 @@ def _leased(doors: Doors, release: Release) -> Release:
     until_s = int(doors.ports.now_s()) + doors.settings.lease_s
     kept_s = doors.settings.listening_idle_s + GRACE_S
     return replace(release, leased_until_s=until_s, expires_at_s=until_s + kept_s)
+
+
+def _vouched(doors: Doors, release: Release) -> Release:
+    """A token was seen just now: as long as one may live, the listening goes on without."""
+    until_s = int(doors.ports.now_s()) + doors.ports.settings.staff_token_s
+    return replace(release, vouched_until_s=until_s)
 
 
 def _require_usable(instance_key: bytes) -> None:
