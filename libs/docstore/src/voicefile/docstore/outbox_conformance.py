@@ -173,7 +173,10 @@ def _kill_after(argv: Sequence[str], acknowledged_min: int) -> dict[str, int]:
         for count, line in enumerate(writer.stdout, start=1):
             if count == acknowledged_min:
                 writer.kill()
-            # What still stands in the pipe was acknowledged before the kill, too.
+            # What still stands in the pipe was acknowledged before the kill, too; but not a line
+            # that the kill cut short.
+            if not line.endswith("\n"):
+                break
             name, version = line.split()
             acknowledged[name] = int(version)
     assert len(acknowledged) > 0
