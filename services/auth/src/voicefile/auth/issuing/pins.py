@@ -1,6 +1,7 @@
 """PINs: drawn at random, kept as a peppered hash, shown once or sealed to whoever prints them."""
 
 import base64
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from voicefile.auth.errors import LetterShopMissing
 from voicefile.auth.keys.custody import Custody
 from voicefile.auth.store import Tenant
 from voicefile.auth.tenants.policy import Policy
-from voicefile.auth.throttling.pin_pool import Rank
+from voicefile.auth.throttling.pin_pool import Place, Rank
 from voicefile.auth.throttling.verifiers import new_salt
 from voicefile.crypto.envelope import Context, Kind, object_id
 from voicefile.crypto.keyring import Purpose
@@ -30,6 +31,9 @@ class PinHasher(Protocol):
         rank: Rank = Rank.ISSUING,
     ) -> bytes:
         """The verifier of the PIN. Raises when too many are waiting."""
+
+    def place(self, rank: Rank) -> AbstractContextManager[Place]:
+        """A place to hash in, to be had before a try is charged. Raises when there is none."""
 
 
 @dataclass(frozen=True)
