@@ -12,7 +12,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from voicefile.auth.throttle_policy import Limits, Tries, Wait, charge
+from voicefile.auth.throttling.throttle_policy import Limits, Tries, Wait, charge
 from voicefile.contracts.deed.v1 import Action, Outcome
 
 SLACK_S = 5
@@ -216,13 +216,7 @@ def _of_guesses(found, guessed, limits):
     A try is charged just before it is checked and recorded just after. So the times in the log
     are a little late, each by another bit: `SLACK_S` of it is forgiven.
     """
-    times = sorted(
-        deed.at_ms
-        for deed in found.deeds
-        if deed.object_id == guessed
-        and deed.action == Action.ACTION_CUSTOMER_SIGNED_IN
-        and deed.outcome == Outcome.OUTCOME_REFUSED
-    )
+    times = guesses(found.deeds, guessed)
     tries = Tries()
     for at, at_ms in enumerate(times):
         charged = charge(
@@ -236,3 +230,14 @@ def _of_guesses(found, guessed, limits):
             yield f"guess {at + 1} of {len(times)} was checked too early"
             return
         tries = Tries((*tries.at_ms, at_ms))
+
+
+def guesses(deeds, credential):
+    """When somebody was refused at this credential after its PIN was looked at, in order."""
+    return sorted(
+        deed.at_ms
+        for deed in deeds
+        if deed.object_id == credential
+        and deed.action == Action.ACTION_CUSTOMER_SIGNED_IN
+        and deed.outcome == Outcome.OUTCOME_REFUSED
+    )

@@ -8,8 +8,8 @@ import httpx
 import pyotp
 from tests.stand import RULES, metadata
 
-from voicefile.auth.open_tenant import NewTenant, open_tenant
-from voicefile.auth.principals import NewPrincipal, add_principal
+from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
+from voicefile.auth.tenants.principals import NewPrincipal, add_principal
 from voicefile.deeds.deed import Actor
 from voicefile.deeds.deed import Role as DeedRole
 from voicefile.identity.principal import Role

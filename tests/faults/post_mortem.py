@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from voicefile.audit.check import check_log
 from voicefile.audit.numbering import Numbers
 from voicefile.audit.store import HEADS, SEGMENTS, Head, Segment, record_of
-from voicefile.auth.access_store import RELEASES
+from voicefile.auth.listening.access_store import RELEASES
 from voicefile.auth.store import ACCESS, DIRECTORY
 from voicefile.auth.sweep import sweep
 from voicefile.contracts.deed.v1 import Action, Deed, Outcome

@@ -11,7 +11,7 @@ import httpx
 from tests.faults import people
 from tests.faults.post_mortem import examine, examine_swept, settled
 
-from voicefile.auth.access_store import THROTTLES
+from voicefile.auth.listening.access_store import THROTTLES
 from voicefile.contracts.deed.v1 import Action, Outcome
 from voicefile.identity.ids import new_id
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import random
 import secrets
+import shutil
 import statistics
 import time
 from collections import Counter
@@ -18,9 +19,10 @@ import httpx
 import pytest
 from tests.faults import people
 from tests.faults.crowd import Crowd, sound_of
-from tests.faults.history import Found, History, complaints, read
+from tests.faults.history import Found, History, complaints, guesses, read
 from tests.faults.opened_vault import opened
 from tests.faults.post_mortem import DAY_S, all_of, examine, examine_swept, settled
+from tests.faults.rehearsal import ROOT
 from tests.faults.served_vault import ServedVault
 
 from voicefile.auth.store import ACCESS
@@ -35,6 +37,7 @@ CYCLES = int(os.environ.get("VOICEFILE_FAULTS_CYCLES", "200" if LONG else "6"))
 LIFE_S = (0.2, 4.0)
 KILLED_WHILE_STARTING = 0.15
 RETRIES_AT_ONCE = 4
+COMPLAINTS_SHOWN = 30
 UPLOADING = {Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_STORED}
 
 
@@ -157,7 +160,18 @@ async def test_whatever_is_killed_nothing_acknowledged_is_lost(tmp_path, capsys)
     wrong = complaints(ops, sounds, seen, guessed=credential)
     with capsys.disabled():
         print("\n" + figures(served, ops, log, seed=seed, lasted_s=lasted_s))
-    assert not wrong, (f"seed {seed}, kept in {tmp_path}", wrong)
+        print(f"guesses that were checked: {len(guesses(seen.deeds, credential))}")
+    if wrong:
+        kept = kept_history(tmp_path / "history", seed)
+        told = "\n".join(wrong[:COMPLAINTS_SHOWN])
+        pytest.fail(f"seed {seed}, history in {kept}, {len(wrong)} complaints:\n{told}")
+
+
+def kept_history(path, seed):
+    """Where the next runs do not tidy it away."""
+    kept = ROOT / "var" / "faults" / f"{seed}.jsonl"
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return shutil.copy(path, kept)
 
 
 def figures(served, ops, log, *, seed, lasted_s):

@@ -20,7 +20,7 @@ from tests.faults.opened_vault import opened
 from tests.faults.post_mortem import examine, examine_swept, settled
 from tests.faults.served_vault import ServedVault
 
-from voicefile.auth.audit_gate import GateLimits
+from voicefile.auth.listening.audit_gate import GateLimits
 from voicefile.chassis.tls import development_certificates
 from voicefile.cli.embedded import Fittings
 from voicefile.cli.serve import FAILED
