@@ -392,7 +392,8 @@ async def test_after_one_failed_commit_nothing_is_written_any_more(tmp_path: Pat
     def write(db: sqlite3.Connection, size: int) -> None:
         db.execute("INSERT INTO t VALUES (zeroblob(?))", (size,))
 
-    writer = Writer(connect, queue_max=100, batch_max=100)
+    heard: list[Exception] = []
+    writer = Writer(connect, queue_max=100, batch_max=100, on_broken=heard.append)
     await writer.run(lambda db: write(db, 1000))
     small, large, small_too = await asyncio.gather(
         writer.run(lambda db: write(db, 1000)),
@@ -405,6 +406,7 @@ async def test_after_one_failed_commit_nothing_is_written_any_more(tmp_path: Pat
     assert isinstance(small_too, StoreBroken)
     with pytest.raises(StoreBroken):
         await writer.run(lambda db: write(db, 1))
+    assert heard == [writer.broken], "told once, also where nobody writes any more"
     await writer.close()
     reader = connect_reader(tmp_path / "full.db")
     assert reader.execute("SELECT count(*) FROM t").fetchone()[0] == 1 + (small is None)
