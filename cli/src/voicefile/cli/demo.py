@@ -4,8 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 import httpx
 
@@ -18,7 +17,7 @@ from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.chassis.logs import configure
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.partner import Filed, PartnerLogin, file_recording, hear, https_client, sample
-from voicefile.cli.place import Place
+from voicefile.cli.place import Place, private
 from voicefile.cli.serve import WARNING, serving
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Actor
@@ -33,15 +32,13 @@ STAFF = (("care", Role.CARE), ("auditor", Role.AUDITOR), ("admin", Role.TENANT_A
 STARTS_MAX = 100
 """First starts that may be stopped half way before somebody has to clear the folder."""
 OPERATOR = Actor("", DeedRole.ROLE_OPERATOR)
-Say = Callable[[str], None]
 
 
 async def demo(settings: DeploymentSettings) -> int:
     """Serves until a stop signal; the first time it fills the vault, later it finds it filled."""
     place = Place(settings.data_dir)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The terminal is for people here; what the vault logs is beside its data.
-    with _own_log(place) as log:
+    with place.opened_log() as log:
         configure("vault", stream=log, console=False)
         _say(WARNING)
         async with serving(settings) as (vault, ended):
@@ -65,14 +62,6 @@ async def demo(settings: DeploymentSettings) -> int:
             code = await ended()
     _say("stopped; everything is kept")
     return code
-
-
-def _own_log(place: Place) -> TextIO:
-    return open(place.log, "a", encoding="utf-8", opener=_private)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 async def _tenant(name: str, domain: str, *, ports: Ports) -> dict[str, Any]:
@@ -137,7 +126,7 @@ def _read(place: Place) -> dict[str, Any] | None:
 
 def _write(place: Place, known: dict[str, Any]) -> None:
     fresh = place.demo.with_suffix(".new")
-    with open(fresh, "w", encoding="utf-8", opener=_private) as file:
+    with open(fresh, "w", encoding="utf-8", opener=private) as file:
         json.dump(known, file, indent=2, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())

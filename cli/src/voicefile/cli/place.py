@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 
 class AlreadyRunning(Exception):
     """Another process uses this folder: two would overtake each other's writes."""
+
+
+def private(path: str, flags: int) -> int:
+    """An opener: whatever is made here is its owner's alone."""
+    return os.open(path, flags, 0o600)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """What the vault has to say of itself while `voicefile demo` has the terminal."""
+        """What the vault has to say of itself while a command has the terminal."""
         return self.data / "vault.log"
 
     def documents(self, service: str) -> Path:
@@ -45,6 +51,11 @@ class Place:
     def root(self, service: str) -> Path:
         """The service's root key, in files: for one machine, not for production."""
         return self.data / "root" / service
+
+    def opened_log(self) -> TextIO:
+        """The log, to be written on; for commands whose terminal is for people."""
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open(self.log, "a", encoding="utf-8", opener=private)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -1,8 +1,10 @@
 """Tenants from the command line, while the vault is stopped: open, list, close."""
 
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from voicefile.auth.errors import NameTaken, NotFound
 from voicefile.auth.ports import Ports
@@ -17,14 +19,17 @@ from voicefile.cli.embedded import embedded
 from voicefile.cli.place import Place
 from voicefile.identity.principal import Role
 
+ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+NO_SUCH: Final = "There is no such tenant: `voicefile tenant list` shows those there are.\n"
+
 
 @asynccontextmanager
 async def _ports(settings: DeploymentSettings) -> AsyncIterator[Ports]:
     """Auth of a vault that serves nobody meanwhile; its events still reach the log."""
     harden()
-    configure("voicefile")
     place = Place(settings.data_dir)
-    with place.held():
+    with place.held(), place.opened_log() as log:
+        configure("voicefile", stream=log, console=False)
         async with embedded(settings, place, on_failure=_give_up) as vault:
             yield vault.services["/auth"].public.state.ports
 
@@ -68,11 +73,14 @@ async def list_all(settings: DeploymentSettings) -> int:
 
 async def close_one(settings: DeploymentSettings, *, tenant_id: str) -> int:
     """Closes a tenant."""
+    if not ID.fullmatch(tenant_id):
+        sys.stderr.write(NO_SUCH)
+        return 1
     async with _ports(settings) as ports:
         try:
             await close_tenant(tenant_id, by=OPERATOR, ports=ports)
         except NotFound:
-            sys.stderr.write("There is no such tenant.\n")
+            sys.stderr.write(NO_SUCH)
             return 1
     sys.stdout.write("closed\n")
     return 0

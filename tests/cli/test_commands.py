@@ -1,0 +1,86 @@
+"""The commands as a person runs them: what they say, what they keep, how they fail."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VOICEFILE = Path(sys.executable).with_name("voicefile")
+
+
+@pytest.fixture
+def run(tmp_path):
+    def command(*words, **environment):
+        return subprocess.run(
+            [VOICEFILE, *words],
+            env=os.environ | {"VOICEFILE_DATA_DIR": str(tmp_path / "vault")} | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return command
+
+
+def said(finished):
+    return dict(line.split(maxsplit=1) for line in finished.stdout.splitlines()[:3])
+
+
+def test_a_tenant_is_opened_listed_and_closed(run):
+    opened = run("tenant", "open", "Nordwind", "nordwind.example")
+    assert (opened.returncode, opened.stderr) == (0, "")
+    tenant = said(opened)["tenant"]
+    assert said(opened)["username"] == "admin@nordwind.example"
+    assert run("tenant", "list").stdout == f"{tenant}  open    Nordwind\n"
+    assert run("tenant", "close", tenant).stdout == "closed\n"
+    assert run("tenant", "list").stdout == f"{tenant}  closed  Nordwind\n"
+
+
+def test_two_tenants_can_not_share_a_domain(run):
+    run("tenant", "open", "Nordwind", "nordwind.example")
+    refused = run("tenant", "open", "Südwind", "nordwind.example")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "Another tenant has this domain.\n"
+
+
+@pytest.mark.parametrize("tenant", ["00", "ab" * 16])
+def test_what_is_no_tenant_is_not_closed(run, tenant):
+    refused = run("tenant", "close", tenant)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("There is no such tenant")
+
+
+def test_migrating_says_what_it_did_and_may_be_repeated(run):
+    for _ in range(2):
+        done = run("migrate")
+        assert done.returncode == 0
+        assert done.stdout.splitlines() == [
+            f"{service}: up to date" for service in ("auth", "audit", "ingest", "playback")
+        ]
+
+
+def test_a_taken_port_is_said_in_one_line(run):
+    with socket.create_server(("localhost", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = run("serve", "all", VOICEFILE_PORT=port)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith(f"port {port} on localhost is taken")
+
+
+def test_only_all_services_together_can_be_served_yet(run):
+    refused = run("serve", "auth")
+    assert refused.returncode == 1
+    assert "every service in one process" in refused.stderr
+
+
+def test_the_secrets_of_a_new_tenant_are_told_and_not_kept(run, tmp_path):
+    opened = run("tenant", "open", "Nordwind", "nordwind.example")
+    told = dict(line.split(maxsplit=1) for line in opened.stdout.splitlines()[2:3])
+    secret = told["password"].encode()
+    kept = [path for path in (tmp_path / "vault").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if secret in path.read_bytes()]
