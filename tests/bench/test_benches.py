@@ -3,11 +3,11 @@
 import importlib
 
 import pytest
-from tests.bench.__main__ import ASIDE, BENCHES, main
+from tests.bench.__main__ import BENCHES, main
 from tests.bench.figures import Row, quantile, told
 
 
-@pytest.mark.parametrize("name", [*BENCHES, *ASIDE])
+@pytest.mark.parametrize("name", BENCHES)
 def test_each_bench_says_what_it_measures(name):
     bench = importlib.import_module(f"tests.bench.{name}")
     assert callable(bench.measure)
