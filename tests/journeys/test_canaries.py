@@ -25,6 +25,8 @@ from tests.journeys.vault_process import vault_process, without_ptrace
 from tests.journeys.working_day import UPLOAD_BYTES_MAX, Day
 
 DECLARED = "demo.json"
+LOOKS_MAX = 200
+"""How often is looked whether a process that may be read can be read; each look is a process."""
 """The one file that holds secrets in clear, and says so."""
 
 
@@ -170,7 +172,8 @@ def test_nothing_is_written_outside_of_its_folder(evidence):
 def test_no_process_leaves_its_memory_on_disk_or_shows_it(evidence):
     assert evidence.core_limits == {"0 0"}
     with subprocess.Popen(without_ptrace(["cat"]), stdin=subprocess.PIPE) as control:
-        assert _opens_memory(control.pid)
+        # Until it has given up its own right it is mightier than who looks, and can't be read.
+        assert any(_opens_memory(control.pid) for _ in range(LOOKS_MAX))
         control.kill()
     assert evidence.memories_opened == [False] * len(evidence.memories_opened)
 

@@ -18,10 +18,19 @@ def children_of(parent: int) -> list[int]:
     return found
 
 
+_others: set[int] = set()
+
+
+def leave_out_others() -> None:
+    """From now on `zygotes` tells of those started after this: a whole vault may be running."""
+    _others.clear()
+    _others.update(zygotes())
+
+
 def zygotes() -> list[int]:
     """Decoder processes of this test process."""
     found = []
-    for pid in children_of(os.getpid()):
+    for pid in set(children_of(os.getpid())) - _others:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except FileNotFoundError:
