@@ -6,7 +6,7 @@ document and in the MAC.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -26,16 +26,6 @@ from voicefile.docstore.port import (
 
 R = TypeVar("R", Session, Challenge, Release)
 SWEEP_DOCUMENTS = 200
-
-
-class Expiring(Protocol):
-    """What every record here says about itself."""
-
-    @property
-    def tenant(self) -> str: ...
-
-    @property
-    def expires_at_s(self) -> int: ...
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 LANGUAGES = ("de", "en")
-COOKIE = "vf_language"
 
 
 @dataclass(frozen=True)

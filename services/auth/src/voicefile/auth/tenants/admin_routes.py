@@ -36,7 +36,6 @@ from voicefile.identity.guard import caller
 from voicefile.identity.principal import Principal, Role
 
 _ADMIN = caller(Role.TENANT_ADMIN)
-_ANYBODY = caller(Role.TENANT_ADMIN, Role.AUDITOR, Role.CARE, Role.PARTNER)
 
 
 def admin_router(ports: Ports) -> APIRouter:
