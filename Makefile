@@ -42,7 +42,7 @@ bench: $(VENV)/.dev  ## print the figures, each as a ratio against a baseline of
 	@$(BIN)/python -m tests.bench
 
 lock: $(VENV)/.dev  ## renew the hash-locked dependencies from requirements/*.in
-	@cd requirements && for f in run dev; do ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes \
+	@cd requirements && for f in run cluster dev engines; do ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --no-emit-options --no-header --output-file $$f.lock $$f.in || exit 1; done
 

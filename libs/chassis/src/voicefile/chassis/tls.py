@@ -27,6 +27,11 @@ _BACKDATED: Final = dt.timedelta(minutes=5)
 _DAY_S: Final = 86_400
 _ADDRESSES: Final = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 _NAMES: Final = (x509.DNSName("localhost"), *(x509.IPAddress(each) for each in _ADDRESSES))
+SERVICE_DOMAIN: Final = "voicefile.internal"
+"""Services are called `<name>.voicefile.internal`, wherever they listen."""
+_SERVER: Final = (ExtendedKeyUsageOID.SERVER_AUTH,)
+_CLIENT: Final = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+_BOTH: Final = (*_SERVER, *_CLIENT)
 _CONSTRAINTS: Final = (
     x509.DNSName("localhost"),
     *(x509.IPAddress(ipaddress.ip_network(each)) for each in _ADDRESSES),
@@ -71,7 +76,7 @@ def development_certificates(
     authority = _authority(directory, now_s())
     server = directory / "server.pem"
     if not _good(_load(server), now_s(), issuer=authority):
-        _write(server, _issue(authority, "localhost", now_s(), client=False).pem())
+        _write(server, _issue(authority, "localhost", now_s(), usages=_SERVER).pem())
     return DevelopmentCertificates(authority=directory / "ca.pem", server=server)
 
 
@@ -80,15 +85,32 @@ def peer_certificate(directory: Path, name: str, *, now_s: Callable[[], float] =
     authority = _authority(directory, now_s())
     path = directory / f"peer-{name}.pem"
     if not _good(_load(path), now_s(), issuer=authority):
-        _write(path, _issue(authority, name, now_s(), client=True).pem())
+        _write(path, _issue(authority, name, now_s(), usages=_CLIENT).pem())
     return path
 
 
-def _authority(directory: Path, now_s: float) -> _Pair:
+def service_certificate(
+    directory: Path, name: str, *, now_s: Callable[[], float] = time.time
+) -> Path:
+    """Chain and key with which a service or an engine serves and calls others as `name`.
+
+    The authority in `directory` is one of its own, apart from the one that browsers trust: what
+    it vouches for are `<name>.voicefile.internal` and this machine. `ca.pem` lies beside.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = _authority(directory, now_s(), domain=SERVICE_DOMAIN)
+    path = directory / f"{name}.pem"
+    if not _good(_load(path), now_s(), issuer=authority):
+        names = (x509.DNSName(f"{name}.{SERVICE_DOMAIN}"), *_NAMES)
+        _write(path, _issue(authority, name, now_s(), usages=_BOTH, names=names).pem())
+    return path
+
+
+def _authority(directory: Path, now_s: float, *, domain: str | None = None) -> _Pair:
     path = directory / "authority.pem"
     pair = _load(path)
     if pair is None or not _good(pair, now_s, issuer=None):
-        pair = _new_authority(now_s)
+        pair = _new_authority(now_s, domain)
         _write(path, pair.pem())
     # Derived again each time: a crash between the two writes heals itself.
     _write(directory / "ca.pem", pair.chain())
@@ -108,30 +130,37 @@ def _good(pair: _Pair | None, now_s: float, *, issuer: _Pair | None) -> bool:
     return started and left_s >= RENEW_DAYS * _DAY_S
 
 
-def _new_authority(now_s: float) -> _Pair:
+def _new_authority(now_s: float, domain: str | None) -> _Pair:
+    constraints = [*_CONSTRAINTS, *([] if domain is None else [x509.DNSName(domain)])]
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("voiceFileServer development authority")
     certificate = (
         _builder(name, name, key, now_s, days=AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.NameConstraints(list(_CONSTRAINTS), None), critical=True)
+        .add_extension(x509.NameConstraints(constraints, None), critical=True)
         .sign(key, hashes.SHA256())
     )
     return _Pair(certificate, key)
 
 
-def _issue(authority: _Pair, common_name: str, now_s: float, *, client: bool) -> _Pair:
+def _issue(
+    authority: _Pair,
+    common_name: str,
+    now_s: float,
+    *,
+    usages: tuple[x509.ObjectIdentifier, ...],
+    names: tuple[x509.GeneralName, ...] = _NAMES,
+) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
     issuer = authority.certificate.subject
     certificate = (
         _builder(_name(common_name), issuer, key, now_s, days=CERTIFICATE_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         # A client has them, too: without any, OpenSSL holds the common name to the constraints.
-        .add_extension(x509.SubjectAlternativeName(list(_NAMES)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
             critical=False,

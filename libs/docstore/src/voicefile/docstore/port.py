@@ -12,10 +12,12 @@ a deleted document still carried stays until it is published.
     ├── VersionConflict    replace or delete met another version, or no document
     ├── ForeignTenant      a tenant's view was handed another tenant's document
     ├── StoreIsNewer       newer code has written this store; ours would misread it
+    ├── StoreUnavailable   the store can't be reached now; nothing was stored, try later
     └── StoreBroken        the disk refused; nothing is written any more until a new start
 
 Whatever a write raises but StoreBroken says: nothing was stored. After StoreBroken the fate of
-the write is open until the store is opened again.
+the write is open until the store is opened again. A store across a network finds out what became
+of a write whose answer was lost before it raises anything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +46,10 @@ class ForeignTenant(DocStoreError):
 
 class StoreIsNewer(DocStoreError):
     """Newer code has written this store; to go on would misread or harm it."""
+
+
+class StoreUnavailable(DocStoreError):
+    """The store can't be reached now, and nothing was stored: try later."""
 
 
 class StoreBroken(DocStoreError):
