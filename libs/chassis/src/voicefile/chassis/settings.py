@@ -47,9 +47,6 @@ class DeploymentSettings(BaseSettings):
     tls_certificate: Path | None = None
     """PEM file with the chain and its key; without it a development authority makes one."""
 
-    tls_client_ca: Path | None = None
-    """PEM file of the authority that signs the services' certificates (internal ports)."""
-
     @property
     def deployment_bytes(self) -> bytes:
         """The deployment's name as the key derivations take it."""

@@ -1,0 +1,220 @@
+"""What a service that runs apart is told: its engines, its neighbours, its certificates.
+
+Read from the environment (`VOICEFILE_…`), or from files of the same names in the folder that
+VOICEFILE_SECRETS_DIR names. No error about a setting shows what was set.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from voicefile.chassis.settings import DeploymentSettings, Port
+
+PREFIX: Final = "VOICEFILE_"
+SECRETS_DIR: Final = "VOICEFILE_SECRETS_DIR"
+SERVICES: Final = ("auth", "audit", "ingest", "playback", "portal")
+_ADDRESS: Final = re.compile(r"https://[^/\s,@?#]+:\d{1,5}", re.ASCII)
+_STORES: Final = ("mongo_uri", "kafka_bootstrap")
+_BLOBS: Final = ("s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key")
+_TLS: Final = ("service_certificate", "service_ca")
+_NEEDED: Final = {
+    "auth": (*_TLS, *_STORES, "audit_url"),
+    "audit": (*_TLS, *_STORES, "auth_url"),
+    "ingest": (*_TLS, *_STORES, *_BLOBS, "auth_url"),
+    "playback": (*_TLS, *_STORES, *_BLOBS, "auth_url"),
+    "portal": (*_TLS, "auth_url", "playback_url"),
+}
+_NEEDED_BY_ROOT: Final = {
+    "file": ("root_dir",),
+    "transit": ("transit_url", "transit_token"),
+    "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin"),
+}
+ROOTED: Final = frozenset({"auth", "audit"})
+"""Services with a root key, each with one of its own."""
+
+
+class SettingsRefused(Exception):
+    """Settings are missing or don't fit. Names them and shows none of their values."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _https(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError("an address is https://host:port")
+    return value
+
+
+Addresses = Annotated[
+    tuple[Annotated[str, AfterValidator(_https)], ...], NoDecode, BeforeValidator(_split)
+]
+"""Where a service answers, each https://host:port, separated by commas."""
+
+
+class EngineSettings(BaseSettings):
+    """One service apart. Each field's sentence is its documentation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        # An error about a setting must not print the setting.
+        hide_input_in_errors=True,
+    )
+
+    mongo_uri: SecretStr | None = None
+    """Where the service's own documents are: mongodb://user:password@host:port/."""
+
+    mongo_database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")] | None = None
+    """The service's own database; voicefile_<service> unless named."""
+
+    mongo_ca: Path | None = None
+    """PEM file of the authority of the document store; without it the system's own count."""
+
+    mongo_certificate: Path | None = None
+    """PEM file with chain and key to show to the document store, if it asks for one."""
+
+    kafka_bootstrap: str | None = None
+    """Brokers to begin with, host:port, separated by commas."""
+
+    kafka_ca: Path | None = None
+    """PEM file of the authority of the brokers; without it the system's own count."""
+
+    kafka_certificate: Path | None = None
+    """PEM file with chain and key to show to the brokers, if they know us by certificate."""
+
+    kafka_username: str | None = None
+    """Who we are to the brokers, if they know us by password."""
+
+    kafka_password: SecretStr | None = None
+    """The password that goes with it."""
+
+    s3_endpoint: Annotated[str, AfterValidator(_https)] | None = None
+    """Where sealed recordings are kept: https://host:port."""
+
+    s3_region: str = "us-east-1"
+    """The region requests are signed for."""
+
+    s3_bucket: str | None = None
+    """The bucket for sealed recordings; the vault's alone."""
+
+    s3_access_key: str | None = None
+    """Who we are to the blob store."""
+
+    s3_secret_key: SecretStr | None = None
+    """The secret that signs our requests to it."""
+
+    s3_ca: Path | None = None
+    """PEM file of the authority of the blob store; without it the system's own count."""
+
+    root: Literal["file", "transit", "pkcs11"] = "file"
+    """Where the root key is: files (for development only), a transit engine, or a PKCS#11 token."""
+
+    root_dir: Path | None = None
+    """Root key in files: the folder."""
+
+    transit_url: Annotated[str, AfterValidator(_https)] | None = None
+    """Transit engine (OpenBao, Vault): https://host:port."""
+
+    transit_token: SecretStr | None = None
+    """The token that may use this service's mount, and nothing else."""
+
+    transit_mount: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/-]{1,128}$")] = "transit"
+    """Where the engine is mounted; auth and audit have one each."""
+
+    transit_ca: Path | None = None
+    """PEM file of the authority of the transit engine; without it the system's own count."""
+
+    pkcs11_module: Path | None = None
+    """The PKCS#11 module: a shared library."""
+
+    pkcs11_token: str | None = None
+    """The token's label; auth and audit have one each."""
+
+    pkcs11_pin: SecretStr | None = None
+    """The token's user PIN."""
+
+    auth_url: Addresses = ()
+    """Internal addresses of auth, https://host:port, separated by commas, used in turn."""
+
+    audit_url: Addresses = ()
+    """Internal addresses of audit."""
+
+    ingest_url: Addresses = ()
+    """Internal addresses of ingest."""
+
+    playback_url: Addresses = ()
+    """Internal addresses of playback."""
+
+    service_certificate: Path | None = None
+    """PEM file with chain and key of this service: common name and <name>.voicefile.internal."""
+
+    service_ca: Path | None = None
+    """PEM file of the authority of all services' certificates; two, while one replaces another."""
+
+    internal_host: str = "localhost"
+    """Where the internal port listens: other services' certificates only, TLS 1.3 only."""
+
+    internal_port: Port = 8445
+    """The internal port."""
+
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 3.0
+    """After a stop signal: how long everything is still answered while nobody is called ready, so
+    that load balancers notice."""
+
+    otlp_endpoint: str | None = None
+    """Where traces go, OTLP over HTTPS: https://host:port/v1/traces; nowhere if unset."""
+
+    otlp_ca: Path | None = None
+    """PEM file of the authority of the collector; without it the system's own count."""
+
+    def database(self, service: str) -> str:
+        """The database that is the service's own."""
+        return self.mongo_database or f"voicefile_{service}"
+
+    def require(self, service: str) -> None:
+        """Raises SettingsRefused naming everything the service can't do without."""
+        needed = [*_NEEDED[service], *(_NEEDED_BY_ROOT[self.root] if service in ROOTED else ())]
+        self._require(service, needed)
+
+    def require_store(self, service: str) -> None:
+        """The same for a command that needs only the service's documents and root key."""
+        rooted = _NEEDED_BY_ROOT[self.root] if service in ROOTED else ()
+        self._require(service, ["mongo_uri", *rooted])
+
+    def _require(self, service: str, needed: list[str]) -> None:
+        missing = [variable(name) for name in needed if not getattr(self, name)]
+        if missing:
+            raise SettingsRefused(f"{service} can't be served without {', '.join(missing)}.")
+
+
+def variable(name: str) -> str:
+    """A setting's name in the environment."""
+    return PREFIX + name.upper()
+
+
+def read_settings() -> tuple[DeploymentSettings, EngineSettings]:
+    """From the environment, then from the folder of secrets. Raises SettingsRefused."""
+    folder = os.environ.get(SECRETS_DIR) or None
+    if folder is not None and not Path(folder).is_dir():
+        raise SettingsRefused(f"{SECRETS_DIR} names no folder that can be read.")
+    # Their constructors take the folder, but no type checker sees that.
+    deployment: Callable[..., DeploymentSettings] = DeploymentSettings
+    engines: Callable[..., EngineSettings] = EngineSettings
+    try:
+        return deployment(_secrets_dir=folder), engines(_secrets_dir=folder)
+    except ValidationError as error:
+        wrong = dict.fromkeys(variable(str(each["loc"][0])) for each in error.errors())
+        raise SettingsRefused(f"What is set does not fit: {', '.join(wrong)}.") from None
+    except (SettingsError, OSError):
+        raise SettingsRefused(f"{SECRETS_DIR} can't be read.") from None
