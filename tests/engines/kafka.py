@@ -1,0 +1,166 @@
+"""Apache Kafka, one node that is broker and controller, each port of it over mutual TLS."""
+
+import base64
+import socket
+import ssl
+import struct
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.engines.certificates import certificate
+from tests.engines.kafka_jars import jars, java, version
+from tests.engines.process import Engine, EngineDidNotStart
+
+OPERATOR = "operator"
+"""The name in the certificate that may do everything; no service has it."""
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=CLIENTS://127.0.0.1:{main},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENTS://127.0.0.1:{main}
+listener.security.protocol.map=CLIENTS:SSL,CONTROLLER:SSL
+inter.broker.listener.name=CLIENTS
+controller.listener.names=CONTROLLER
+log.dirs={data}
+
+# Who calls is who the certificate says; without one, nobody is let in.
+ssl.keystore.type=PEM
+ssl.keystore.location={own}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+ssl.client.auth=required
+ssl.enabled.protocols=TLSv1.3
+ssl.principal.mapping.rules=RULE:^(CN=[A-Za-z0-9-]+)(,.*)?$/$1/
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:CN=operator;User:CN=kafka
+
+# One node: what would be three copies is one, and nobody waits for others to come.
+auto.create.topics.enable=false
+num.partitions=1
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+# After a kill the controller waits this long for the one that is gone before it takes it back.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+
+# A canary must not hide in compressed bytes.
+compression.type=uncompressed
+
+# Small, for a machine that others use, too.
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+num.recovery.threads.per.data.dir=1
+log.cleaner.dedupe.buffer.size=4194304
+log.cleaner.io.buffer.size=65536
+log.segment.bytes=67108864
+"""
+
+LOGGING = """\
+status = ERROR
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{ISO8601} %p %c{1} %m%n
+rootLogger.level = WARN
+rootLogger.appenderRef.console.ref = console
+logger.server.name = kafka.server.KafkaRaftServer
+logger.server.level = INFO
+"""
+
+# Quick to start: one compiler, the simplest collector, classes as the jars bring them.
+JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+
+
+class Kafka(Engine):
+    """The real thing, alone: what is acknowledged survives kill -9, as the kernel has it then."""
+
+    name = "kafka"
+    port_names = ("main", "controller")
+    start_s_max = 120.0
+    lacks = (
+        "one node: no replica to be in sync with, so acks=all is the leader's word alone, and what "
+        "the kernel has not written is lost with the power",
+    )
+
+    @property
+    def kind(self) -> str:
+        return f"apache-kafka {version()}"
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.ports['main']}"
+
+    def ssl(self, name: str) -> ssl.SSLContext:
+        """As whom to connect: the principal is `User:CN=<name>`."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.load_cert_chain(certificate(self.certificates, name))
+        return context
+
+    def command(self) -> Sequence[str]:
+        return self._java("kafka.Kafka", str(self.properties))
+
+    def environment(self) -> Mapping[str, str]:
+        return {"LC_ALL": "C.UTF-8"}
+
+    @property
+    def properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    def prepare(self) -> None:
+        own = certificate(self.certificates, self.name)
+        content = PROPERTIES.format(**self.ports, data=self.data, own=own, authority=self.authority)
+        self.properties.write_text(content)
+        (self.folder / "log4j2.properties").write_text(LOGGING)
+        if not (self.data / "meta.properties").exists():
+            self._format()
+
+    def ready(self) -> bool:
+        return self._answers()
+
+    def _java(self, *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
+        return [java(), *JVM, logging, "-cp", f"{jars()}/*", *arguments]
+
+    def _format(self) -> None:
+        """Storage is given a cluster's id once, before its first start."""
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        done = subprocess.run(
+            self._java(
+                *("kafka.tools.StorageTool", "format", "--cluster-id", cluster.replace("-", "_")),
+                *("--config", str(self.properties), "--ignore-formatted"),
+            ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise EngineDidNotStart(f"kafka could not be formatted: {done.stdout}{done.stderr}")
+
+    def _answers(self) -> bool:
+        """Asks for the versions of its interfaces: it answers nobody before it is in service."""
+        request = struct.pack(">hhih", 18, 0, 1, -1)
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self.ports["main"]), timeout=2) as bare,
+                self.ssl(OPERATOR).wrap_socket(bare, server_hostname="127.0.0.1") as wire,
+            ):
+                wire.sendall(struct.pack(">i", len(request)) + request)
+                head = wire.recv(10)
+                return len(head) == 10 and struct.unpack(">iih", head)[2] == 0
+        except (OSError, struct.error):
+            return False
