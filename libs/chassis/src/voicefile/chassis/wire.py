@@ -16,6 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from voicefile.chassis.renewing import Renewing, in_front_of
+
 HEADER_BYTES_MAX: Final = 32 * 1024
 """Request line and headers together; the parser itself has no limit."""
 HEADER_S_MAX: Final = 10.0
@@ -23,6 +25,11 @@ HEADER_S_MAX: Final = 10.0
 KEEP_ALIVE_S: Final = 20
 CONNECTIONS_MAX: Final = 1000
 SHUTDOWN_S_MAX: Final = 10
+CONNECTION_S_MAX: Final = 600.0
+"""An older connection ends with its next answer: what its certificate was believed for then may
+have expired, or its authority may have been taken away."""
+FIRST_REQUEST_S_MAX: Final = 1.0
+"""How long a server that stops waits for a request that is about to come."""
 _CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
@@ -35,7 +42,16 @@ class HeaderTooLarge(ValueError):
 
 
 def server_context(certificate: Path, *, client_ca: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.3, or 1.2 with forward secrecy. With `client_ca`, only our services get in."""
+    """TLS 1.3, or 1.2 with forward secrecy. With `client_ca` only our services get in, by 1.3.
+
+    Files that change are taken over at the next handshake. Raises OSError.
+    """
+    files = [certificate, *([] if client_ca is None else [client_ca])]
+    renewing = Renewing(lambda: _context(certificate, client_ca), files=files)
+    return in_front_of(renewing, _context(certificate, client_ca))
+
+
+def _context(certificate: Path, client_ca: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS_TLS12)
@@ -43,6 +59,9 @@ def server_context(certificate: Path, *, client_ca: Path | None = None) -> ssl.S
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(certificate)
     if client_ca is not None:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        # No tickets: a session taken up again would not show its certificate a second time.
+        context.num_tickets = 0
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
@@ -98,13 +117,18 @@ async def serve(
     context: ssl.SSLContext,
     stop: asyncio.Event,
     connections_max: int = CONNECTIONS_MAX,
+    drain_s: float = 0.0,
     shutdown_s_max: int = SHUTDOWN_S_MAX,
     header_s_max: float = HEADER_S_MAX,
 ) -> None:
-    """Serves HTTPS until `stop` is set; requests under way get `shutdown_s_max` to end."""
+    """Serves HTTPS until `stop` is set, and `drain_s` longer: balancers need time to notice.
+
+    Who comes meanwhile is answered and told that the connection ends. Requests under way then
+    get `shutdown_s_max` to end.
+    """
     config = uvicorn.Config(
         app,
-        http=_protocol(header_s_max),
+        http=_protocol(header_s_max, stop),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -119,7 +143,7 @@ async def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=shutdown_s_max,
     )
-    await _Server(config, stop=stop).serve(sockets=list(sockets))
+    await _Server(config, stop=stop, drain_s=drain_s).serve(sockets=list(sockets))
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -134,31 +158,47 @@ def stop_on_signals() -> asyncio.Event:
 class _Server(uvicorn.Server):
     """Leaves the signals to the process: several servers run in one."""
 
-    def __init__(self, config: uvicorn.Config, *, stop: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, *, stop: asyncio.Event, drain_s: float) -> None:
         super().__init__(config)
         self._stop = stop
+        self._drain_s = drain_s
+        self._stops_s: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        return self._stop.is_set() or await super().on_tick(counter)
+        if await super().on_tick(counter):
+            return True
+        now_s = asyncio.get_running_loop().time()
+        if self._stop.is_set() and self._stops_s is None:
+            self._stops_s = now_s + self._drain_s
+            for connection in self.server_state.connections:
+                assert isinstance(connection, VaultProtocol)
+                connection.close_after_answer()
+        return self._stops_s is not None and now_s >= self._stops_s
 
 
 class VaultProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on headers, in bytes and time, and the peer's name."""
+    """uvicorn's protocol with a limit on headers, in bytes and time, and the peer's name.
+
+    A connection that has to end is told so by an answer, and so never cuts off a question.
+    """
 
     header_s_max = HEADER_S_MAX
+    stop: asyncio.Event
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
         self._deadline: TimerHandle | None = None
+        self._old_s = float("inf")
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
-        self._await_header()
+        self._old_s = self.loop.time() + CONNECTION_S_MAX
+        self._await_header(self.header_s_max)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._header_came()
@@ -167,7 +207,7 @@ class VaultProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._header_bytes = 0
-        self._await_header()
+        self._await_header(self.header_s_max)
         self.scope["extensions"] = _peer(self.transport)
 
     def on_url(self, url: bytes) -> None:
@@ -181,15 +221,30 @@ class VaultProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._header_came()
         super().on_headers_complete()
+        if self.stop.is_set() or self.loop.time() >= self._old_s:
+            self.cycle.keep_alive = False
+
+    def close_after_answer(self) -> None:
+        """Ends the connection with the answer under way, if that can still say so."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Ends it now if it is idle; who is about to ask gets a moment, and an answer."""
+        if self._deadline is None:
+            super().shutdown()
+            return
+        self._header_came()
+        self._await_header(FIRST_REQUEST_S_MAX)
 
     def _count(self, more: int) -> None:
         self._header_bytes += more
         if self._header_bytes > HEADER_BYTES_MAX:
             raise HeaderTooLarge
 
-    def _await_header(self) -> None:
+    def _await_header(self, s_max: float) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.header_s_max, self._too_late)
+            self._deadline = self.loop.call_later(s_max, self._too_late)
 
     def _header_came(self) -> None:
         if self._deadline is not None:
@@ -200,12 +255,12 @@ class VaultProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-def _protocol(header_s_max: float) -> type[VaultProtocol]:
-    # uvicorn takes a class, so a limit reaches it as a class.
+def _protocol(header_limit_s: float, stopping: asyncio.Event) -> type[VaultProtocol]:
+    # uvicorn takes a class, so what it has to know reaches it as a class.
     class Limited(VaultProtocol):
-        pass
+        header_s_max = header_limit_s
+        stop = stopping
 
-    Limited.header_s_max = header_s_max
     return Limited
 
 
