@@ -167,3 +167,23 @@ async def test_a_failed_fsync_leaves_nothing(store: FilesystemBlobStore, tmp_pat
         await store.put(new_blob_name(), disk_breaks())
     os.close(reader)
     assert files_below(tmp_path) == []
+
+
+async def test_a_place_that_takes_no_file_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert not await FilesystemBlobStore(tmp_path / "file").ready()
+
+
+async def test_a_volume_that_went_away_is_not_ready(
+    store: FilesystemBlobStore, tmp_path: Path
+) -> None:
+    assert await store.ready()
+    (tmp_path / "unfinished").rmdir()
+    assert not await store.ready()
+
+
+async def test_asking_whether_it_is_ready_leaves_no_file(
+    store: FilesystemBlobStore, tmp_path: Path
+) -> None:
+    assert await store.ready()
+    assert files_below(tmp_path) == []

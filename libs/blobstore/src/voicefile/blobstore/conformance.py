@@ -203,6 +203,12 @@ class BlobStoreConformance:
         assert await store.sweep_unfinished(0) == 0
         assert await store.read(name, 0, 99) == b"finished"
 
+    async def test_ready_is_found_out_by_writing(self, store: BlobStore) -> None:
+        assert await store.ready()
+        assert await store.ready()
+        assert await store.entries() == []
+        assert await store.sweep_unfinished(0) == 0
+
     async def _nothing_of(self, store: BlobStore, name: BlobName) -> None:
         assert name not in await names_in(store)
         with pytest.raises(BlobMissing):

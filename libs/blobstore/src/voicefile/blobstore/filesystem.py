@@ -35,6 +35,8 @@ PIECE_BYTES_MAX = 1 << 20
 WRITER_THREADS = 8
 READER_THREADS = 4
 FANOUT_DIGITS = 2
+READY_S = 1.0
+"""A volume that needs longer than this for one byte is not ready."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a full disk, a used-up quota and a limit on the size of files say."""
 
@@ -51,6 +53,7 @@ class FilesystemBlobStore:
         self._now_s = now_s
         self._under_way: set[Path] = set()
         self._directories = _DurableDirectories(root)
+        self._probing: asyncio.Future[bool] | None = None
         # Their threads start with the first piece of work, not here.
         self._writers = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="blob-write")
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="blob-read")
@@ -102,6 +105,14 @@ class FilesystemBlobStore:
     async def sweep_unfinished(self, older_than_s: float) -> int:
         return await _settled(self._writers, self._sweep, self._now_s() - older_than_s)
 
+    async def ready(self) -> bool:
+        # One probe at a time: on a disk that hangs they would pile up behind one another.
+        if self._probing is None or self._probing.done():
+            loop = asyncio.get_running_loop()
+            self._probing = loop.run_in_executor(self._writers, self._probe)
+        await asyncio.wait((self._probing,), timeout=READY_S)
+        return self._probing.done() and self._probing.result()
+
     def _path(self, name: str) -> Path:
         safe = blob_name(name)
         return self._blobs / safe[:FANOUT_DIGITS] / safe
@@ -120,6 +131,21 @@ class FilesystemBlobStore:
                 await _settled(self._writers, writing.write, gathered)
                 gathered, gathered_bytes = [], 0
         return gathered
+
+    def _probe(self) -> bool:
+        """A file of one byte, as durable as a blob and gone again: what a put begins with."""
+        probe = self._unfinished / f"probe.{secrets.token_hex(8)}"
+        try:
+            self._directories.ensure(self._unfinished)
+            with probe.open("xb", buffering=0) as file:
+                file.write(b"\0")
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                probe.unlink()
+        return True
 
     def _list(self, after: str, limit: int) -> list[BlobEntry]:
         """Directory by directory: what is held in memory is one of 256, never all names."""

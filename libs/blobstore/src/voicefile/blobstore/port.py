@@ -1,10 +1,16 @@
 """The blob store: sealed bytes under a random name, written once, read by range.
 
 BlobStoreError
-├── BlobExists        put met a name already taken
-├── BlobMissing       no blob of that name
-├── BlobStoreFull     there is no room for the blob; nothing of it is kept
-└── BlobNameRefused   not a name this vault gives: never looked up
+├── BlobExists             put met a name already taken
+├── BlobMissing            no blob of that name
+├── BlobStoreFull          there is no room for the blob; nothing of it is kept
+├── BlobStoreUnavailable   the store can't be reached, or refuses us; nothing was put, try later
+└── BlobNameRefused        not a name this vault gives: never looked up
+
+A store across a network finds out what became of a put whose answer was lost before it raises
+anything. Where it can't, because the store stays away, it says BlobStoreUnavailable; should the
+blob turn up after all, it is whole, nobody knows its name, and the sweeper of unknown blobs
+takes it.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator
@@ -31,6 +37,13 @@ class BlobStoreFull(BlobStoreError):
     """There is no room for the blob; nothing of it is kept."""
 
 
+class BlobStoreUnavailable(BlobStoreError):
+    """The store can't be reached or refuses us; nothing was put, nothing read: try later.
+
+    `str(error)` is a code of the store or of ours, never a name, an address or a secret.
+    """
+
+
 class BlobNameRefused(BlobStoreError):
     """The text is not 32 hexadecimal digits, so no store was asked for it."""
 
@@ -48,7 +61,8 @@ class BlobEntry:
 class BlobStore(Protocol):
     """Keeps blobs. Nothing of a blob is visible until all of it is stored.
 
-    Every method that takes a name raises BlobNameRefused before it touches anything.
+    Every method that takes a name raises BlobNameRefused before it touches anything. A store
+    across a network raises BlobStoreUnavailable from any of them but `ready`.
     """
 
     async def put(self, name: BlobName, chunks: AsyncIterable[bytes]) -> int:
@@ -75,3 +89,6 @@ class BlobStore(Protocol):
 
     async def sweep_unfinished(self, older_than_s: float) -> int:
         """Removes what puts left that never finished and are older than that; answers how many."""
+
+    async def ready(self) -> bool:
+        """Whether a put would succeed now, found out by writing; leaves nothing that is listed."""
