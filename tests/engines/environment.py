@@ -6,6 +6,7 @@ Nothing of it is imported by the vault or its tests; what is in there is started
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,11 @@ def binary(name: str) -> Path:
             if found.is_file() and _first_bytes(found) == b"\x7fELF":
                 return found
     raise NotToBeHad(f"no program {name} for this kind of machine in {LOCK.name}")
+
+
+def version_in_lock(package: str) -> str:
+    found = re.search(rf"^{package}==(\S+)", LOCK.read_text(), re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else "?"
 
 
 def _first_bytes(path: Path) -> bytes:

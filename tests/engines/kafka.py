@@ -93,8 +93,8 @@ class Kafka(Engine):
     port_names = ("main", "controller")
     start_s_max = 120.0
     lacks = (
-        "one node: no replica to be in sync with, so acks=all is the leader's word alone, and what "
-        "the kernel has not written is lost with the power",
+        "one node: acks=all is the word of the leader alone, as there is no replica to be in sync",
+        "what the kernel has not written yet is lost with the power; kill -9 loses nothing",
     )
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from tests.engines.certificates import certificate
-from tests.engines.environment import python
+from tests.engines.environment import python, version_in_lock
 from tests.engines.process import Engine, write_private
 
 ADMIN = "admin"
@@ -41,7 +41,7 @@ class Mongo(Engine):
     def kind(self) -> str:
         mongod = installed_mongod()
         if mongod is None:
-            return f"{SECANTUS} {_version_in_lock()}"
+            return f"{SECANTUS} {version_in_lock(SECANTUS)}"
         said = subprocess.run([mongod, "--version"], capture_output=True, text=True, check=True)
         found = re.search(r"db version v(\S+)", said.stdout)
         return f"mongod {found[1] if found else '?'}"
@@ -163,9 +163,3 @@ class Mongo(Engine):
                 continue  # Done already, or not primary yet: it is asked again.
             except PyMongoError:
                 return
-
-
-def _version_in_lock() -> str:
-    lock = (Path(__file__).parents[2] / "requirements" / "engines.lock").read_text()
-    found = re.search(rf"^{SECANTUS}==(\S+)", lock, re.MULTILINE | re.IGNORECASE)
-    return found[1] if found else "?"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.engines.ports import choose_ports
 
-STOP_S_MAX = 20
+KILLED_S_MAX = 20
 POLL_S = 0.05
 # A session of its own, so that Ctrl-C in a terminal means the tests and not their engines. Then
 # PR_SET_PDEATHSIG, SIGKILL: an engine that belongs to a test doesn't outlive its test, not even
@@ -48,6 +48,7 @@ class Engine:
     name = "engine"
     port_names: Sequence[str] = ("main",)
     start_s_max = 60.0
+    stop_s_max = 20.0
     lacks: Sequence[str] = ()
     """What it can't do that the real thing can; said aloud."""
 
@@ -131,13 +132,13 @@ class Engine:
         """As an operator stops it; whatever doesn't heed that is killed."""
         self.resume()
         self._signal(signal.SIGTERM)
-        if not self._ended_within(STOP_S_MAX):
+        if not self._ended_within(self.stop_s_max):
             self.kill()
 
     def kill(self) -> None:
         """kill -9: nothing is flushed, nothing said goodbye."""
         self._signal(signal.SIGKILL)
-        if not self._ended_within(STOP_S_MAX):
+        if not self._ended_within(KILLED_S_MAX):
             raise AssertionError(f"{self.name} outlived SIGKILL")
 
     def pause(self) -> None:
