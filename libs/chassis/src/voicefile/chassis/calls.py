@@ -23,6 +23,7 @@ from voicefile.chassis.inprocess import BASE_URL
 from voicefile.chassis.renewing import Renewing
 from voicefile.chassis.stack import where_it_broke
 from voicefile.chassis.tls import SERVICE_DOMAIN
+from voicefile.chassis.traceparent import Traced
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ def service_client(
 
     trust = Renewing(context, files=(certificate, authority))
     return httpx.AsyncClient(
-        transport=around(ServiceCalls(addresses, trust=trust)),
+        transport=Traced(around(ServiceCalls(addresses, trust=trust))),
         base_url=BASE_URL,
         timeout=timeout_s,
         # Neither a proxy nor a .netrc of the environment has a say in here, and no cookie of one

@@ -11,13 +11,15 @@ from typing import Final
 
 import structlog
 from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicefile.chassis.metrics import request_seconds
 from voicefile.chassis.problems import INTERNAL, problem_response
+from voicefile.chassis.spans import METHODS, OTHER, scope_of
 from voicefile.chassis.stack import where_it_broke
-from voicefile.chassis.telemetry import SCOPE
+from voicefile.chassis.traceparent import caller_context
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +67,7 @@ class Edge:
         self._app = app
         self._name = name
         self._probes = probes
-        self._tracer = trace.get_tracer(SCOPE) if tracer is None else tracer
+        self._tracer = trace.get_tracer(scope_of(name)) if tracer is None else tracer
         self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,12 +82,13 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)
         started_s = self._monotonic()
-        # A client's traceparent counts for nothing either; inside one process spans still nest.
+        # A client's traceparent counts for nothing either; that of a service of ours does.
+        span = self._tracer.start_span(
+            "request", context=caller_context(scope), kind=SpanKind.SERVER
+        )
         with (
             structlog.contextvars.bound_contextvars(request=request_id),
-            self._tracer.start_as_current_span(
-                "request", record_exception=False, set_status_on_exception=False
-            ) as span,
+            trace.use_span(span, record_exception=False, set_status_on_exception=False),
         ):
             try:
                 await _guarded(self._app, scope, receive, answer)
@@ -95,12 +98,17 @@ class Edge:
     def _report(self, scope: Scope, status: int, span: trace.Span, took_s: float) -> None:
         method, route = _method(scope), route_template(scope)
         request_seconds().labels(self._name, method, route, status).observe(took_s)
+        if route in self._probes and status == HTTPStatus.OK:
+            # Several a second, for ever: they would bury what people did. A span that never ends
+            # is never sent.
+            return
         span.update_name(f"{method} {route}")
         span.set_attribute("http.request.method", method)
         span.set_attribute("http.route", route)
         span.set_attribute("http.response.status_code", status)
-        if route in self._probes and status == HTTPStatus.OK:
-            return  # several a second, for ever: they would bury what people did
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.set_status(StatusCode.ERROR)
+        span.end()
         log.info(
             "request", method=method, route=route, status=status, duration_ms=round(took_s * 1000)
         )
@@ -166,9 +174,6 @@ def route_template(scope: Scope) -> str:
     return path if isinstance(path, str) else "none"
 
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
 def _method(scope: Scope) -> str:
     # A method is the client's own word, too.
-    return scope["method"] if scope["method"] in _METHODS else "other"
+    return scope["method"] if scope["method"] in METHODS else OTHER

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voicefile.chassis.edge import ClientGone, Edge
 from voicefile.chassis.problems import NOT_FOUND, problem_response
 from voicefile.chassis.service import Service
+from voicefile.chassis.traceparent import Traced
 
 BASE_URL: Final = "https://vault.internal"
 UPLOAD_CHUNK_BYTES: Final = 64 * 1024
@@ -271,9 +272,9 @@ def in_process_client(
     Of a `Service` it reaches both doors; of an app, that app. `apps` may be filled later.
     `around` may put something around the wire.
     """
-    router = MountRouter(_Inside(apps))
+    wire = around(InProcessTransport(MountRouter(_Inside(apps)), peer=peer, client=client))
     return httpx.AsyncClient(
-        transport=around(InProcessTransport(router, peer=peer, client=client)),
+        transport=Traced(wire) if peer else wire,
         base_url=BASE_URL,
         timeout=timeout_s,
         # Neither a proxy nor a .netrc of the environment has a say in here.

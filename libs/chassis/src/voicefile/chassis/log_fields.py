@@ -16,7 +16,10 @@ _ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?", re.ASCII)
 # A letter first and no long run of digits: neither an access ID nor a PIN nor a phone number.
 _CODE: Final = re.compile(r"[A-Z]{2,8}|(?!.*\d{4})[a-z][a-z0-9]*(?:[_.:/-][a-z0-9]+)*", re.ASCII)
 _CODE_CHARS_MAX: Final = 64
-_ROUTE: Final = re.compile(r"none|/[A-Za-z0-9_{}/.:-]{0,119}", re.ASCII)
+# A path that was taken for a template would bring its ids and numbers along.
+_ROUTE: Final = re.compile(
+    r"none|(?!.*(?:\d{4}|[0-9A-Fa-f]{12}))/[A-Za-z0-9_{}/.:-]{0,119}", re.ASCII
+)
 _EVENT: Final = re.compile(r"[a-z]+(?:_[a-z]+)*", re.ASCII)
 EVENT_CHARS_MAX: Final = 64
 NUMBER_MAX: Final = 2**63
