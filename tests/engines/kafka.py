@@ -130,7 +130,7 @@ class Kafka(Engine):
             self._format()
 
     def ready(self) -> bool:
-        return self._answers()
+        return kafka_answers(self.ports["main"], self.ssl(OPERATOR))
 
     def _java(self, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
@@ -151,16 +151,17 @@ class Kafka(Engine):
         if done.returncode:
             raise EngineDidNotStart(f"kafka could not be formatted: {done.stdout}{done.stderr}")
 
-    def _answers(self) -> bool:
-        """Asks for the versions of its interfaces: it answers nobody before it is in service."""
-        request = struct.pack(">hhih", 18, 0, 1, -1)
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", self.ports["main"]), timeout=2) as bare,
-                self.ssl(OPERATOR).wrap_socket(bare, server_hostname="127.0.0.1") as wire,
-            ):
-                wire.sendall(struct.pack(">i", len(request)) + request)
-                head = wire.recv(10)
-                return len(head) == 10 and struct.unpack(">iih", head)[2] == 0
-        except (OSError, struct.error):
-            return False
+
+def kafka_answers(port: int, tls: ssl.SSLContext) -> bool:
+    """Asks for the versions of its interfaces: a broker answers nobody before it is in service."""
+    request = struct.pack(">hhih", 18, 0, 1, -1)
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=2) as bare,
+            tls.wrap_socket(bare, server_hostname="127.0.0.1") as wire,
+        ):
+            wire.sendall(struct.pack(">i", len(request)) + request)
+            head = wire.recv(10)
+            return len(head) == 10 and struct.unpack(">iih", head)[2] == 0
+    except OSError:
+        return False

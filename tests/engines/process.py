@@ -16,8 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.engines.certificates import certificate
 from tests.engines.ports import choose_ports
 
+FRONT = Path(__file__).with_name("front.py")
 KILLED_S_MAX = 20
 POLL_S = 0.05
 # A session of its own, so that Ctrl-C in a terminal means the tests and not their engines. Then
@@ -156,6 +158,17 @@ class Engine:
         (self.folder / "served").unlink(missing_ok=True)
 
     # ---- for the engines ----
+
+    def fronted(
+        self, command: Sequence[str], doors: Mapping[str, str], *, mutual: bool = False
+    ) -> list[str]:
+        """The command behind TLS that it can't do itself. Doors: a port's name and its ALPN; the
+        server listens in plain on the port `<name>_inside`."""
+        ports = self.ports
+        own = str(certificate(self.certificates, self.name))
+        pairs = [f"{ports[n]}:{ports[f'{n}_inside']}:{alpn}" for n, alpn in doors.items()]
+        authority = str(self.authority) if mutual else "-"
+        return [sys.executable, "-S", str(FRONT), own, authority, *pairs, "--", *command]
 
     def spawn(self, command: Sequence[str]) -> None:
         """Starts it, with the log as its only output."""

