@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import httpx
-from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from voicefile.audit import app as audit
 from voicefile.audit.settings import AuditSettings
@@ -21,12 +20,13 @@ from voicefile.auth import app as auth
 from voicefile.auth.settings import AuthSettings
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
-from voicefile.chassis.edge import Edge
-from voicefile.chassis.inprocess import MountRouter, in_process_client
+from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.front import Front
 from voicefile.cli.place import Place
-from voicefile.cli.stores import StorePlan, open_store
+from voicefile.cli.store_plan import StorePlan
+from voicefile.cli.stores import open_store
 from voicefile.crypto.rootkey_file import FileRootKey
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.memory import MemoryEventBus
@@ -81,26 +81,11 @@ class Vault:
     @property
     def public(self) -> ASGIApp:
         """The public doors of all services under their prefixes; nothing internal is here."""
-        return _Front({prefix: service.public for prefix, service in self.services.items()})
+        return Front({prefix: service.public for prefix, service in self.services.items()})
 
     def client(self, *, peer: str | None = None) -> httpx.AsyncClient:
         """A client inside this process, as the named service or as nobody in particular."""
         return in_process_client(self.services, peer=peer)
-
-
-class _Front:
-    """The public port: services by prefix, and the portal for whoever just types the host."""
-
-    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
-        self._apps = MountRouter(apps)
-        # An edge of its own, as every other door has: its headers hold for the whole host.
-        self._home = Edge(RedirectResponse("/portal/"), name="front")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/":
-            await self._home(scope, receive, send)
-            return
-        await self._apps(scope, receive, send)
 
 
 @asynccontextmanager

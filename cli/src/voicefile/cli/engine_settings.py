@@ -172,12 +172,6 @@ class EngineSettings(BaseSettings):
     """After a stop signal: how long everything is still answered while nobody is called ready, so
     that load balancers notice."""
 
-    otlp_endpoint: str | None = None
-    """Where traces go, OTLP over HTTPS: https://host:port/v1/traces; nowhere if unset."""
-
-    otlp_ca: Path | None = None
-    """PEM file of the authority of the collector; without it the system's own count."""
-
     def database(self, service: str) -> str:
         """The database that is the service's own."""
         return self.mongo_database or f"voicefile_{service}"

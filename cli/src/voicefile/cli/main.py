@@ -1,4 +1,10 @@
-"""`voicefile`: serve the vault, try it out, look after tenants, migrate stores."""
+"""`voicefile`: serve the vault or one of its services, try it out, look after tenants and stores.
+
+Each command imports what it runs when it runs it: a process with one service loads no other's
+code, and the embedded vault no engine's client.
+"""
+
+# ruff: noqa: PLC0415
 
 import sys
 from collections.abc import Coroutine
@@ -9,10 +15,7 @@ import uvloop
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.wire import PortTaken
-from voicefile.cli import demo as demo_command
-from voicefile.cli import migrate as migrate_command
-from voicefile.cli import serve as serve_command
-from voicefile.cli import tenant as tenant_command
+from voicefile.cli.engine_settings import SERVICES, EngineSettings, SettingsRefused, read_settings
 from voicefile.cli.place import AlreadyRunning
 
 app = typer.Typer(
@@ -34,6 +37,8 @@ def _run(command: Command) -> None:
         sys.exit("Another vault uses this folder. Stop it, or set VOICEFILE_DATA_DIR to another.")
     except PortTaken as taken:
         sys.exit(f"{taken}. Stop that, or set VOICEFILE_PORT to another.")
+    except SettingsRefused as refused:
+        sys.exit(str(refused))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -41,24 +46,37 @@ def _run(command: Command) -> None:
 
 @app.command()
 def serve(
-    service: Annotated[str, typer.Argument(help="`all`: every service in this process.")] = "all",
+    service: Annotated[
+        str, typer.Argument(help=f"`all` in this process, or one of {', '.join(SERVICES)}.")
+    ] = "all",
 ) -> None:
-    """Serve the vault over HTTPS until told to stop."""
-    if service != "all":
-        sys.exit("Only `all` can be served in this version: every service in one process.")
-    _run(serve_command.serve(DeploymentSettings()))
+    """Serve the vault, or one service of it over real engines, until told to stop."""
+    if service == "all":
+        from voicefile.cli.serve import serve as serve_all
+
+        _run(serve_all(DeploymentSettings()))
+    if service not in SERVICES:
+        sys.exit(f"There is no such service: `all`, or one of {', '.join(SERVICES)}.")
+    from voicefile.cli.apart.run import Told
+    from voicefile.cli.apart.serve import serve as serve_one
+
+    _run(serve_one(Told(service, *_settings())))
 
 
 @app.command()
 def demo() -> None:
     """Serve the vault with two demo tenants and one recording to hear."""
-    _run(demo_command.demo(DeploymentSettings()))
+    from voicefile.cli.demo import demo as run_demo
+
+    _run(run_demo(DeploymentSettings()))
 
 
 @app.command()
 def migrate() -> None:
     """Bring every store to this version; done at each start, too."""
-    _run(migrate_command.migrate(DeploymentSettings()))
+    from voicefile.cli.migrate import migrate as run_migrate
+
+    _run(run_migrate(DeploymentSettings()))
 
 
 @tenant.command("open")
@@ -67,16 +85,29 @@ def tenant_open(
     domain: Annotated[str, typer.Argument(help="Ends its staff's usernames: care@DOMAIN.")],
 ) -> None:
     """Open a tenant with its first administrator, whose credentials are printed once."""
-    _run(tenant_command.open_one(DeploymentSettings(), name=name, domain=domain))
+    from voicefile.cli.tenant import open_one
+
+    _run(open_one(DeploymentSettings(), name=name, domain=domain))
 
 
 @tenant.command("list")
 def tenant_list() -> None:
     """List tenants: id, open or closed, name."""
-    _run(tenant_command.list_all(DeploymentSettings()))
+    from voicefile.cli.tenant import list_all
+
+    _run(list_all(DeploymentSettings()))
 
 
 @tenant.command("close")
 def tenant_close(tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")]) -> None:
     """Close a tenant: nothing new is taken and nothing released."""
-    _run(tenant_command.close_one(DeploymentSettings(), tenant_id=tenant_id))
+    from voicefile.cli.tenant import close_one
+
+    _run(close_one(DeploymentSettings(), tenant_id=tenant_id))
+
+
+def _settings() -> tuple[DeploymentSettings, EngineSettings]:
+    try:
+        return read_settings()
+    except SettingsRefused as refused:
+        sys.exit(str(refused))

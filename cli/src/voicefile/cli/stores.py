@@ -1,22 +1,13 @@
-"""Opens a service's store and brings it to this version before anything reads it."""
+"""Opens a service's embedded store and brings it to this version before anything reads it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from voicefile.cli.store_plan import StorePlan
 from voicefile.docstore.migrations import MIGRATIONS, Step, migrate
-from voicefile.docstore.port import Collection
 from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.docstore.sqlite_writer import tell_nobody
-
-
-@dataclass(frozen=True)
-class StorePlan:
-    """What a service keeps, and the steps its store has gone through."""
-
-    collections: Sequence[Collection]
-    steps: Sequence[Step]
 
 
 async def open_store(

@@ -23,6 +23,7 @@ CHECK_S_MAX: Final = 2.0
 CHECK_EVERY_S: Final = 1.0
 """A check may be a durable write: however often probes come, it runs this often at most."""
 OK: Final = "ok"
+STOPPING: Final = "stopping"
 PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 Check = Callable[[], Awaitable[bool]]
@@ -73,10 +74,14 @@ async def _state(name: str, check: Check, *, s_max: float) -> str:
 def health_app(
     parts: Mapping[str, Check],
     *,
+    stopping: Callable[[], bool] = lambda: False,
     registry: CollectorRegistry = REGISTRY,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
-    """The app of the health port. `parts`: by service, its `ready`."""
+    """The app of the health port. `parts`: by name, whether each can serve.
+
+    `stopping`: whether the process was told to stop; then it is ready no more, from that moment.
+    """
     app = new_app("health", openapi_path=None, probes=PROBES)
     readiness = Readiness(parts, monotonic=monotonic)
     anybody = [Depends(open_to_all("the port is internal, the answers are codes and counts"))]
@@ -87,7 +92,7 @@ def health_app(
 
     @app.get("/readyz", dependencies=anybody)
     async def readyz() -> JSONResponse:
-        parts_now = await readiness.states()
+        parts_now = {"process": STOPPING} if stopping() else await readiness.states()
         ready = all(state == OK for state in parts_now.values())
         return JSONResponse(
             {"status": OK if ready else "not-ready", "parts": parts_now},

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 from asyncio import TimerHandle, Transport
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,6 +110,10 @@ def _bound(family: int, kind: int, protocol: int, address: tuple[str | int, int]
     return listener
 
 
+def _at_once() -> float:
+    return 0.0
+
+
 async def serve(
     app: ASGIApp,
     *,
@@ -117,7 +121,7 @@ async def serve(
     context: ssl.SSLContext,
     stop: asyncio.Event,
     connections_max: int = CONNECTIONS_MAX,
-    drain_s: float = 0.0,
+    drain_s: Callable[[], float] = _at_once,
     shutdown_s_max: int = SHUTDOWN_S_MAX,
     header_s_max: float = HEADER_S_MAX,
 ) -> None:
@@ -158,7 +162,9 @@ def stop_on_signals() -> asyncio.Event:
 class _Server(uvicorn.Server):
     """Leaves the signals to the process: several servers run in one."""
 
-    def __init__(self, config: uvicorn.Config, *, stop: asyncio.Event, drain_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, stop: asyncio.Event, drain_s: Callable[[], float]
+    ) -> None:
         super().__init__(config)
         self._stop = stop
         self._drain_s = drain_s
@@ -173,7 +179,7 @@ class _Server(uvicorn.Server):
             return True
         now_s = asyncio.get_running_loop().time()
         if self._stop.is_set() and self._stops_s is None:
-            self._stops_s = now_s + self._drain_s
+            self._stops_s = now_s + self._drain_s()
             for connection in self.server_state.connections:
                 assert isinstance(connection, VaultProtocol)
                 connection.close_after_answer()

@@ -1,0 +1,1 @@
+"""One service by itself over real engines: waited for, opened, built, served."""

@@ -1,0 +1,22 @@
+"""Audit by itself: its documents, its own root key, the bus it hears, and auth's public keys."""
+
+from voicefile.audit import app
+from voicefile.audit.settings import AuditSettings
+from voicefile.chassis.service import Service
+from voicefile.cli.apart.engines import Engines
+from voicefile.cli.store_plan import StorePlan
+
+PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+
+
+async def build(engines: Engines) -> Service:
+    """Audit over what `engines` opens."""
+    return app.build(
+        AuditSettings(),
+        deployment=engines.deployment,
+        docs=await engines.documents(PLAN),
+        bus=engines.bus(),
+        root=engines.root(),
+        tokens=engines.tokens(),
+        on_failure=engines.on_failure,
+    )

@@ -1,0 +1,22 @@
+"""Auth by itself: its documents, its root key, the bus, and audit to ask."""
+
+from voicefile.auth import app
+from voicefile.auth.settings import AuthSettings
+from voicefile.chassis.service import Service
+from voicefile.cli.apart.engines import Engines
+from voicefile.cli.store_plan import StorePlan
+
+PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+
+
+async def build(engines: Engines) -> Service:
+    """Auth over what `engines` opens."""
+    return app.build(
+        AuthSettings(),
+        deployment=engines.deployment,
+        docs=await engines.documents(PLAN),
+        bus=engines.bus(),
+        root=engines.root(),
+        client=engines.calls(),
+        on_failure=engines.on_failure,
+    )

@@ -1,0 +1,148 @@
+"""Opens what one service needs of the engines, by its settings; closed in turn with the service."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from voicefile.blobstore.port import BlobStore
+from voicefile.chassis.calls import client_context, engine_client, service_client
+from voicefile.chassis.health import Check
+from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.engine_settings import EngineSettings
+from voicefile.cli.store_plan import StorePlan
+from voicefile.crypto.rootkey import RootKey
+from voicefile.crypto.rootkey_file import FileRootKey
+from voicefile.crypto.secret import SecretText
+from voicefile.docstore.migrations import MIGRATIONS, migrate
+from voicefile.docstore.port import DocStore
+from voicefile.eventbus.port import EventBus
+from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
+
+
+class Engines:
+    """The engines of one service. Each raises what its adapter raises when it is away."""
+
+    def __init__(
+        self,
+        service: str,
+        settings: DeploymentSettings,
+        told: EngineSettings,
+        *,
+        running: AsyncExitStack,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self.service = service
+        self.deployment = settings.deployment
+        self.on_failure = on_failure
+        self.bus_used: EventBus | None = None
+        self.checks: dict[str, Check] = {}
+        """What, beside the service itself, has to be usable for it to be ready."""
+        self._told = told
+        self._running = running
+        self._calls: httpx.AsyncClient | None = None
+
+    async def documents(self, plan: StorePlan) -> DocStore:
+        """The service's own store, brought to this version. Raises StoreIsNewer."""
+        told = self._told
+        store: DocStore = await _adapter("voicefile.docstore.mongo").MongoDocStore.open(
+            _shown(told.mongo_uri),
+            told.database(self.service),
+            (*plan.collections, MIGRATIONS),
+            tls_ca=told.mongo_ca,
+            tls_certificate=told.mongo_certificate,
+            on_broken=self.on_failure,
+        )
+        self._running.push_async_callback(store.close)
+        await migrate(store, plan.steps, code_version=version("voicefile-cli"))
+        return store
+
+    def bus(self) -> EventBus:
+        """The bus; to be run around the service."""
+        told = self._told
+        sasl = (told.kafka_username, _secret(told.kafka_password)) if told.kafka_username else None
+        bus: EventBus = _adapter("voicefile.eventbus.kafka").KafkaEventBus(
+            told.kafka_bootstrap,
+            client=self.service,
+            ssl=client_context(told.kafka_certificate, authority=told.kafka_ca),
+            sasl=sasl,
+        )
+        self.bus_used = bus
+        return bus
+
+    async def blobs(self) -> BlobStore:
+        """The blob store; ingest's and playback's are the same."""
+        told = self._told
+        store: Any = await _adapter("voicefile.blobstore.s3").S3BlobStore.open(
+            told.s3_endpoint,
+            told.s3_bucket,
+            region=told.s3_region,
+            access_key=told.s3_access_key,
+            secret_key=_shown(told.s3_secret_key),
+            ca=told.s3_ca,
+        )
+        self._running.push_async_callback(store.close)
+        blobs: BlobStore = store
+        self.checks["blobs"] = blobs.ready
+        return blobs
+
+    def root(self) -> RootKey:
+        """The service's own root key."""
+        told = self._told
+        if told.root == "file":
+            assert told.root_dir is not None
+            return FileRootKey(told.root_dir)
+        if told.root == "transit":
+            assert told.transit_url is not None
+            client = engine_client(
+                told.transit_url,
+                authority=told.transit_ca,
+                headers={"X-Vault-Token": _shown(told.transit_token)},
+            )
+            self._running.push_async_callback(client.aclose)
+            adapter = _adapter("voicefile.crypto.rootkey_transit")
+            transit: RootKey = adapter.TransitRootKey(client, mount=told.transit_mount)
+            return transit
+        adapter = _adapter("voicefile.crypto.rootkey_pkcs11")
+        pkcs11: RootKey = adapter.Pkcs11RootKey(
+            told.pkcs11_module, told.pkcs11_token, _secret(told.pkcs11_pin)
+        )
+        return pkcs11
+
+    def calls(self) -> httpx.AsyncClient:
+        """The client that reaches other services as this one."""
+        if self._calls is None:
+            told = self._told
+            assert told.service_certificate is not None
+            assert told.service_ca is not None
+            addresses = {
+                "auth": told.auth_url,
+                "audit": told.audit_url,
+                "ingest": told.ingest_url,
+                "playback": told.playback_url,
+            }
+            self._calls = service_client(
+                addresses, certificate=told.service_certificate, authority=told.service_ca
+            )
+            self._running.push_async_callback(self._calls.aclose)
+        return self._calls
+
+    def tokens(self) -> TokenVerifier:
+        """Verifies tokens with the keys that auth publishes."""
+        return TokenVerifier(RemoteKeySet(self.calls()), issuer=self.deployment)
+
+
+def _adapter(module: str) -> Any:
+    return import_module(module)
+
+
+def _shown(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _secret(secret: SecretStr | None) -> SecretText:
+    return SecretText(_shown(secret))

@@ -1,0 +1,23 @@
+"""Ingest by itself: its documents, the blob store, the bus, and auth to issue access."""
+
+from voicefile.chassis.service import Service
+from voicefile.cli.apart.engines import Engines
+from voicefile.cli.store_plan import StorePlan
+from voicefile.ingest import app
+from voicefile.ingest.settings import IngestSettings
+
+PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+
+
+async def build(engines: Engines) -> Service:
+    """Ingest over what `engines` opens."""
+    return app.build(
+        IngestSettings(),
+        deployment=engines.deployment,
+        blobs=await engines.blobs(),
+        docs=await engines.documents(PLAN),
+        bus=engines.bus(),
+        client=engines.calls(),
+        tokens=engines.tokens(),
+        on_failure=engines.on_failure,
+    )

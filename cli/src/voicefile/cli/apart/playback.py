@@ -1,0 +1,23 @@
+"""Playback by itself: its documents, the blob store, the bus, and auth to take releases from."""
+
+from voicefile.chassis.service import Service
+from voicefile.cli.apart.engines import Engines
+from voicefile.cli.store_plan import StorePlan
+from voicefile.playback import app
+from voicefile.playback.settings import PlaybackSettings
+
+PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+
+
+async def build(engines: Engines) -> Service:
+    """Playback over what `engines` opens."""
+    return app.build(
+        PlaybackSettings(),
+        deployment=engines.deployment,
+        blobs=await engines.blobs(),
+        docs=await engines.documents(PLAN),
+        bus=engines.bus(),
+        client=engines.calls(),
+        tokens=engines.tokens(),
+        on_failure=engines.on_failure,
+    )

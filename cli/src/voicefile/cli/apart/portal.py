@@ -1,0 +1,11 @@
+"""The portal by itself: a client of auth and playback that keeps nothing."""
+
+from voicefile.chassis.service import Service
+from voicefile.cli.apart.engines import Engines
+from voicefile.portal import app
+from voicefile.portal.settings import PortalSettings
+
+
+async def build(engines: Engines) -> Service:
+    """The portal over the other services' addresses."""
+    return app.build(PortalSettings(), client=engines.calls())

@@ -1,0 +1,157 @@
+"""Serves one service: a public port, one for other services, one for health; TLS on each."""
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp
+
+from voicefile.chassis.harden import harden
+from voicefile.chassis.health import health_app
+from voicefile.chassis.inprocess import MountRouter
+from voicefile.chassis.logs import configure
+from voicefile.chassis.service import Service
+from voicefile.chassis.stack import where_it_broke
+from voicefile.chassis.wire import listen, server_context, stop_on_signals
+from voicefile.chassis.wire import serve as serve_https
+from voicefile.cli.apart.run import Start, Told
+from voicefile.cli.engine_settings import SettingsRefused, variable
+from voicefile.cli.front import Front
+from voicefile.docstore.migrations import MigrationsDisagree
+from voicefile.docstore.port import StoreIsNewer
+
+REFUSED: Final = 1
+FAILED: Final = 70
+"""The exit code of a service that could not go on (EX_SOFTWARE)."""
+CALLED_BY_NOBODY: Final = "portal"
+"""Services call all others; the portal has no internal port."""
+log = structlog.get_logger(__name__)
+
+
+async def serve(told: Told) -> int:
+    """Serves until a stop signal; answers the exit code. Raises SettingsRefused, PortTaken."""
+    told.engines.require(told.service)
+    configure(told.service)
+    harden()
+    serving = _Serving(told)
+    async with asyncio.TaskGroup() as group:
+        # Health speaks from the first moment, and to the last.
+        group.create_task(serving.health())
+        living = group.create_task(serving.live())
+        group.create_task(serving.give_up_start(living))
+    if serving.refused:
+        sys.stderr.write(f"{told.service} was not started: {serving.refused}.\n")
+        return REFUSED
+    return FAILED if serving.failed else 0
+
+
+class _Serving:
+    """One process with one service: its ports, how far it has come, and why it has to end."""
+
+    def __init__(self, told: Told) -> None:
+        own, engines = told.deployment, told.engines
+        self._told = told
+        self._tls = _Contexts(told)
+        # Ports first: a taken one is found out before anything is opened or made.
+        self._public = listen(own.host, own.port)
+        self._health = listen(own.health_host, own.health_port)
+        self._internal: list[socket.socket] = []
+        if told.service != CALLED_BY_NOBODY:
+            self._internal = listen(engines.internal_host, engines.internal_port)
+        self._start = Start(told.service)
+        self._stop = stop_on_signals()
+        self._started = asyncio.Event()
+        self._over = asyncio.Event()
+        self.failed = False
+        self.refused = ""
+        """Why the store was not opened, if waiting for it would change nothing."""
+
+    async def health(self) -> None:
+        """Says how it is until everything else is over."""
+        app = health_app(self._start.parts, stopping=self._stop.is_set)
+        context = self._tls.health
+        await serve_https(app, sockets=self._health, context=context, stop=self._over)
+
+    async def live(self) -> None:
+        """Waits for engines, serves, drains."""
+        try:
+            async with AsyncExitStack() as running:
+                service = await self._start.until_running(
+                    running, self._told, on_failure=self._fail
+                )
+                self._started.set()
+                log.info("service_started")
+                await self._serve(service)
+            log.info("service_stopped")
+        except (StoreIsNewer, MigrationsDisagree) as error:
+            self.refused = f"its store was left by other code ({error})"
+        finally:
+            self._stop.set()
+            self._over.set()
+
+    async def give_up_start(self, living: asyncio.Task[None]) -> None:
+        """A start that waits for its engines ends with the stop signal; a service drains."""
+        await self._stop.wait()
+        if not self._started.is_set():
+            living.cancel()
+
+    def _fail(self, error: Exception) -> None:
+        # A store that refused a write is not written to again: whoever watches the process has to
+        # hear of it, so it ends, and not as if all were well.
+        if not self.failed:
+            log.critical("service_failed", **where_it_broke(error))
+        self.failed = True
+        self._stop.set()
+
+    async def _serve(self, service: Service) -> None:
+        prefix = f"/{service.name}"
+        public, internal = Front({prefix: service.public}), MountRouter({prefix: service.inside})
+        async with asyncio.TaskGroup() as servers:
+            servers.create_task(self._door(public, self._public, self._tls.public))
+            if self._internal:
+                servers.create_task(self._door(internal, self._internal, self._tls.internal))
+
+    async def _door(
+        self, app: ASGIApp, sockets: Sequence[socket.socket], context: ssl.SSLContext
+    ) -> None:
+        own = self._told.deployment
+        await serve_https(
+            app,
+            sockets=sockets,
+            context=context,
+            stop=self._stop,
+            connections_max=own.connections_max,
+            # After a failure there is nothing to wait for: what is asked now can't be kept.
+            drain_s=lambda: 0.0 if self.failed else self._told.engines.drain_s,
+            shutdown_s_max=own.shutdown_s_max,
+        )
+
+
+class _Contexts:
+    """TLS on each port. Raises SettingsRefused naming the file that does not fit."""
+
+    def __init__(self, told: Told) -> None:
+        certificate, authority = told.engines.service_certificate, told.engines.service_ca
+        assert certificate is not None
+        assert authority is not None
+        public = told.deployment.tls_certificate
+        with _naming("service_certificate"):
+            self.health = server_context(certificate)
+        with _naming("tls_certificate"):
+            self.public = server_context(public or certificate)
+        with _naming("service_ca"):
+            self.internal = server_context(certificate, client_ca=authority)
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError):
+        # The system's own words name the path, OpenSSL's name nothing of use.
+        raise SettingsRefused(f"{variable(setting)} names no file with what is needed.") from None
