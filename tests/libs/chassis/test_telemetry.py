@@ -522,7 +522,7 @@ async def test_without_a_collector_nothing_is_recorded(monkeypatch):
     monkeypatch.delenv("VOICEFILE_OTLP_ENDPOINT", raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://elsewhere:4318")
     before = threading.active_count()
-    async with exporting("vault", TelemetrySettings()):
+    async with exporting("vault", endpoint=TelemetrySettings().otlp_endpoint):
         assert not trace.get_tracer(SCOPE).start_span("call auth").is_recording()
     assert threading.active_count() == before
 
@@ -551,16 +551,14 @@ def test_a_collector_without_the_exporter_is_said_in_a_sentence():
     done = run_python(
         "import asyncio, sys\n"
         "sys.modules['opentelemetry.exporter'] = None\n"
-        "from voicefile.chassis.telemetry import *\n"
-        "from voicefile.chassis.telemetry import ExporterMissing\n"
+        "from voicefile.chassis.telemetry import ExporterMissing, exporting\n"
         "async def main():\n"
-        "    async with exporting('vault', TelemetrySettings()):\n"
+        "    async with exporting('vault', endpoint='https://localhost:4318'):\n"
         "        print('served')\n"
         "try:\n"
         "    asyncio.run(main())\n"
         "except ExporterMissing as missing:\n"
-        "    print(missing)\n",
-        VOICEFILE_OTLP_ENDPOINT="https://localhost:4318",
+        "    print(missing)\n"
     )
     assert done.stdout.startswith("VOICEFILE_OTLP_ENDPOINT is set, but the OTLP exporter is not")
 

@@ -29,6 +29,7 @@ TELL_EVERY_S: Final = 60.0
 """A collector that is away is told of this often at most."""
 PATH: Final = "/v1/traces"
 _HEADERS: Final = {"Content-Type": "application/x-protobuf", "User-Agent": "voicefile"}
+_TAKEN: Final = range(200, 300)
 _WIRE_HEADERS: Final = ("Content-Length",)
 
 
@@ -46,8 +47,12 @@ class Collector(SpanExporter):
     ) -> None:
         """`ca`: who vouches for the collector; without it, the public authorities.
 
-        `certificate`: PEM file with the chain and key that we show.
+        `certificate`: PEM file with the chain and key that we show. Raises OSError if a file
+        can't be read: each batch would fail, and nobody would know why.
         """
+        for file in (ca, certificate):
+            if file is not None:
+                file.read_bytes()
         # It speaks with every failed batch, and quotes addresses and answers.
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         self._session = _Session(ca=ca, certificate=certificate)
@@ -64,10 +69,12 @@ class Collector(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._untold += len(spans)
-            self._tell()
-        return result
+        # The library takes a redirect, which nobody follows, for success.
+        if result is SpanExportResult.SUCCESS and self._session.taken:
+            return result
+        self._untold += len(spans)
+        self._tell()
+        return SpanExportResult.FAILURE
 
     def _tell(self) -> None:
         if self._monotonic() - self._told_s < TELL_EVERY_S:
@@ -94,15 +101,19 @@ class _Session(requests.Session):
         }
         self.outcome: Mapping[str, Any] = {}
         """How the last attempt ended, as fields of a log line."""
+        self.taken = False
+        """Whether it ended well."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         wire = {name: request.headers[name] for name in _WIRE_HEADERS if name in request.headers}
         request.headers.clear()
         request.headers.update(wire | _HEADERS)
+        self.taken = False
         try:
             answer = super().send(request, **(kwargs | self._trust))
         except Exception as error:
             self.outcome = where_it_broke(error)
             raise
         self.outcome = {"status": answer.status_code}
+        self.taken = answer.status_code in _TAKEN
         return answer

@@ -77,15 +77,23 @@ class TelemetrySettings(BaseSettings):
 
 
 @asynccontextmanager
-async def exporting(service: str, settings: TelemetrySettings) -> AsyncIterator[None]:
+async def exporting(
+    service: str,
+    *,
+    endpoint: str | None,
+    ca: Path | None = None,
+    certificate: Path | None = None,
+) -> AsyncIterator[None]:
     """Sends this process's spans while entered, and what is left at the end; once per process.
 
-    Raises ExporterMissing.
+    What is given is what `TelemetrySettings` says of it. Raises ExporterMissing, AnotherProvider,
+    and OSError if a file can't be read.
     """
-    if settings.otlp_endpoint is None:
+    if endpoint is None:
         yield
         return
-    provider = tracer_provider(service, exporter=_exporter(settings.otlp_endpoint, settings))
+    exporter = _exporter(endpoint, ca=ca, certificate=certificate)
+    provider = tracer_provider(service, exporter=exporter)
     install(provider)
     try:
         yield
@@ -93,7 +101,7 @@ async def exporting(service: str, settings: TelemetrySettings) -> AsyncIterator[
         await asyncio.to_thread(provider.shutdown)
 
 
-def _exporter(endpoint: str, settings: TelemetrySettings) -> SpanExporter:
+def _exporter(endpoint: str, *, ca: Path | None, certificate: Path | None) -> SpanExporter:
     try:
         # The embedded vault does without, so it is asked for where it is needed.
         from voicefile.chassis.otlp import Collector  # noqa: PLC0415
@@ -102,7 +110,7 @@ def _exporter(endpoint: str, settings: TelemetrySettings) -> SpanExporter:
             "VOICEFILE_OTLP_ENDPOINT is set, but the OTLP exporter is not installed. "
             "Install requirements/cluster.lock, or unset it"
         ) from error
-    return Collector(endpoint, ca=settings.otlp_ca, certificate=settings.otlp_certificate)
+    return Collector(endpoint, ca=ca, certificate=certificate)
 
 
 def tracer_provider(service: str, *, exporter: SpanExporter) -> TracerProvider:
