@@ -76,6 +76,7 @@ class Flaky:
         self.error: Exception = StoreUnavailable("away")
         self.deaf = False
         self.held: asyncio.Event | None = None
+        self.slow: asyncio.Event | None = None
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[None]:
@@ -100,6 +101,8 @@ class Flaky:
             await self.held.wait()
         async with self.reached():
             stored = await self.store.replace(collection, document)
+        if self.slow is not None:
+            await self.slow.wait()
         if self.deaf:
             raise StoreUnavailable("the answer was lost")
         return stored
@@ -295,6 +298,19 @@ async def test_a_renewal_that_never_answers_ends_leadership_all_the_same(
     await clock.passes(TTL_S)
     assert not first.working
     assert second.working
+
+
+async def test_a_term_counts_from_before_the_write_however_late_its_answer(
+    pair: tuple[Instance, Instance], clock: Clock
+) -> None:
+    first, _ = pair
+    first.store.slow = asyncio.Event()
+    await clock.passes(TTL_S * 0.85)  # renewed after a third at the latest, and not answered yet
+    first.store.slow.set()
+    await settle()
+    first.store.away = True
+    await clock.passes(TTL_S * 0.2)
+    assert not first.leading
 
 
 async def test_a_renewal_whose_answer_was_lost_counts_when_it_is_seen(
