@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
+import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +19,23 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.store import PolicyRules
 from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
 from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
+from voicefile.blobstore.filesystem import FilesystemBlobStore
+from voicefile.blobstore.memory import MemoryBlobStore
+from voicefile.blobstore.port import BlobStore
+from voicefile.chassis.inprocess import BASE_URL, InProcessTransport, in_process_client
 from voicefile.chassis.settings import DeploymentSettings
-from voicefile.cli.embedded import Vault, embedded
+from voicefile.cli.embedded import BARE, Vault, embedded
 from voicefile.cli.partner import sample
 from voicefile.cli.place import Place
 from voicefile.deeds.deed import Actor
 from voicefile.deeds.deed import Role as DeedRole
+from voicefile.docstore.port import DocStore
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Role
 
+FORM = "VOICEFILE_FORM"
+"""In which form the vault stands: `embedded`, or `cluster` (see tests/cluster)."""
+EMBEDDED = "embedded"
 OPERATOR = Actor("", DeedRole.ROLE_OPERATOR)
 RULES = PolicyRules(
     retention_days={"contract": 1_095, "short": 30}, default_retention_class="contract"
@@ -130,11 +141,23 @@ class Stand:
     vault: Vault
     client: httpx.AsyncClient
     companies: list[Company]
+    stores: Mapping[str, DocStore] = field(default_factory=dict)
+    """Each service's documents, past its doors."""
+    blobs: BlobStore = field(default_factory=MemoryBlobStore)
 
     @property
     def ports(self) -> Ports:
         """Auth's ports, as commands use them."""
         return self.vault.services["/auth"].public.state.ports
+
+    def elsewhere(self, address: str, *, peer: str | None = None) -> httpx.AsyncClient:
+        """A client that calls from this address: throttles count networks."""
+        return in_process_client(self.vault.services, peer=peer, client=(address, 443))
+
+    def front(self, *, peer: str | None = None) -> httpx.AsyncClient:
+        """The public port alone, also for somebody who shows it a certificate of ours."""
+        transport = InProcessTransport(self.vault.public, peer=peer)
+        return httpx.AsyncClient(transport=transport, base_url=BASE_URL)
 
     async def published(self) -> None:
         """Waits until every service has heard what auth has done so far."""
@@ -147,12 +170,16 @@ class Stand:
         await self.published()
         await asyncio.sleep(1.2)
 
+    async def copied_to(self, folder: Path) -> None:
+        """Everything kept of these tenants, as an embedded vault has it on its disk."""
+        shutil.copytree(self.place.data, folder)
+
 
 async def company(ports: Ports, client: httpx.AsyncClient, name: str) -> Company:
     """A tenant with a partner, care, an auditor and an administrator."""
-    tenant = await open_tenant(
-        NewTenant(name, f"{name}.test", RULES, demo=True), by=OPERATOR, ports=ports
-    )
+    # In a cluster other tests have companies, too: a domain belongs to one.
+    domain = f"{name}-{new_id()[:8]}.test"
+    tenant = await open_tenant(NewTenant(name, domain, RULES, demo=True), by=OPERATOR, ports=ports)
     new = NewPrincipal(Role.PARTNER, "CRM")
     partner = await add_principal(tenant, new, by=OPERATOR, ports=ports)
     staff = {
@@ -168,20 +195,36 @@ async def company(ports: Ports, client: httpx.AsyncClient, name: str) -> Company
 async def stand(
     data: Path, *, companies: int = 2, deployment: str = "test"
 ) -> AsyncIterator[Stand]:
-    """Everything running in this process over `data`, without sockets."""
-    place = Place(data)
-    failures: list[Exception] = []
-    settings = DeploymentSettings(data_dir=data, deployment=deployment)
-    async with AsyncExitStack() as running:
-        running.enter_context(place.held())
-        vault = await running.enter_async_context(
-            embedded(settings, place, on_failure=failures.append)
-        )
-        client = await running.enter_async_context(vault.client())
-        made = Stand(place, vault, client, [])
+    """A vault with its tenants, in the form that the environment asks for."""
+    if os.environ.get(FORM, EMBEDDED) == EMBEDDED:
+        form = embedded_stand(data, deployment)
+    else:
+        # Only a cluster needs the engines' clients.
+        form = import_module("tests.cluster.stand_apart").stand_apart(deployment)
+    async with form as made:
         made.companies += [
-            await company(made.ports, client, f"company{n}") for n in range(companies)
+            await company(made.ports, made.client, f"company{n}") for n in range(companies)
         ]
         await made.published()
         yield made
+
+
+@asynccontextmanager
+async def embedded_stand(data: Path, deployment: str) -> AsyncIterator[Stand]:
+    """Everything running in this process over `data`, without sockets."""
+    place, stores, failures = Place(data), {}, []
+
+    def kept(service: str, store: DocStore) -> DocStore:
+        stores[service] = store
+        return store
+
+    settings = DeploymentSettings(data_dir=data, deployment=deployment)
+    fittings = replace(BARE, documents=kept)
+    async with AsyncExitStack() as running:
+        running.enter_context(place.held())
+        vault = await running.enter_async_context(
+            embedded(settings, place, on_failure=failures.append, fittings=fittings)
+        )
+        client = await running.enter_async_context(vault.client())
+        yield Stand(place, vault, client, [], stores, FilesystemBlobStore(place.blobs))
     assert not failures, failures

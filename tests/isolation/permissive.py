@@ -25,7 +25,6 @@ from voicefile.auth.problems_table import PROBLEMS
 from voicefile.auth.records import Records, Stored
 from voicefile.auth.store import Access, Recording
 from voicefile.auth.throttling.pin_pool import PinPool
-from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.envelope import Context, Kind, object_id
@@ -131,7 +130,7 @@ def _playback(
     return playback.build(
         PlaybackSettings(),
         deployment=s.ports.deployment,
-        blobs=FilesystemBlobStore(s.place.blobs),
+        blobs=s.blobs,
         docs=docs,
         bus=MemoryEventBus(),
         client=client,

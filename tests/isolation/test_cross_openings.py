@@ -4,10 +4,12 @@ import random
 from collections import Counter
 
 import pytest
+import pytest_asyncio
 from tests.isolation.sealed_things import Sealed, mixed, sealed_things
 
 from voicefile.auth.store import Slip
 from voicefile.blobstore.filesystem import FilesystemBlobStore
+from voicefile.blobstore.port import BlobName
 from voicefile.crypto.envelope import object_id
 from voicefile.crypto.errors import CryptoError, Tampered
 from voicefile.crypto.keyring import slip_context
@@ -18,9 +20,15 @@ TRIES = 30_000
 SEED = 20_260_721
 
 
-@pytest.fixture
-def blobs(vault):
-    return FilesystemBlobStore(vault.stand.place.blobs)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def blobs(filled, tmp_path_factory):
+    """Copies at hand: each is opened hundreds of times."""
+    store, copies = filled.stand.blobs, FilesystemBlobStore(tmp_path_factory.mktemp("blobs"))
+    for filed in (filed for home in filled.homes for filed in home.filed):
+        for blob in (blob for each in filed.recordings for blob in each.blobs.values()):
+            name = BlobName(blob.name)
+            await copies.put(name, store.stream(name, 0, await store.size(name)))
+    return copies
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Everything equal is searched, not what somebody thought of: the values of all do
 on any eight bytes they have in common. What a vault of other people holds as well is schema.
 """
 
-import asyncio
 import base64
 import shutil
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ OF_THE_PLATFORM = (
     "auth/tenants.keys.epochs.root_version",
     "auth/tenants.keys.identity_versions.wrapped.root_version",
     "auth/tenants.keys.receipt_versions.wrapped.root_version",
-    "auth/releases.instances",
+    "auth/releases.instances.key",
     "audit/segments.entries.boot_id",
 )
 """What is neither tenant's: root versions, and which process did the work."""
@@ -108,7 +107,7 @@ async def filled(data: Path, person: Person, *, companies: int, copied_to: Path)
         for company in s.companies:
             await lived(s, company, person)
         await s.settled()
-        shutil.copytree(data, copied_to)
+        await s.copied_to(copied_to)
         return [company.id for company in s.companies]
 
 
@@ -116,10 +115,9 @@ async def filled(data: Path, person: Person, *, companies: int, copied_to: Path)
 async def dumps(tmp_path_factory):
     place = tmp_path_factory.mktemp("relation")
     raw, schema = place / "raw", place / "schema"
-    tenants, _ = await asyncio.gather(
-        filled(place / "one", ERIKA, companies=2, copied_to=raw),
-        filled(place / "other", SOMEBODY, companies=1, copied_to=schema),
-    )
+    # First the others: of what is nobody's tenant's, nothing of Erika's is there yet.
+    await filled(place / "other", SOMEBODY, companies=1, copied_to=schema)
+    tenants = await filled(place / "one", ERIKA, companies=2, copied_to=raw)
     read = shutil.copytree(raw, place / "read")
     leaves, other = [
         [leaf for service in STORES for leaf in await leaves_of(each, service)]

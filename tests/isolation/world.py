@@ -18,12 +18,10 @@ from voicefile.auth.records import Stored
 from voicefile.auth.store import Access, Recording
 from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.blobstore.names import new_blob_name
-from voicefile.chassis.inprocess import InProcessTransport, in_process_client
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.identity.ids import PLATFORM, new_id
 from voicefile.identity.principal import Role
 
-BASE_URL = "https://vault.internal"
 PURPOSE = {"Purpose": "complaint"}
 ANSWER = "4711"
 RENEW_AFTER_S = 60.0
@@ -287,14 +285,11 @@ class World:
         """The same from a network nobody has called from yet: throttles count by network."""
         self._networks += 1
         address = f"10.{self._networks // 250}.{self._networks % 250}.7"
-        return in_process_client(
-            self.stand.vault.services, peer=PEERS.get(who), client=(address, 443)
-        )
+        return self.stand.elsewhere(address, peer=PEERS.get(who))
 
     def front(self, peer: str | None = None) -> httpx.AsyncClient:
         """The public port, also for somebody who shows it a certificate of ours."""
-        transport = InProcessTransport(self.stand.vault.public, peer=peer)
-        return httpx.AsyncClient(transport=transport, base_url=BASE_URL)
+        return self.stand.front(peer=peer)
 
     def headers(self, who: Who, home: Home, bearer: str | None = None) -> dict[str, str]:
         """What the asker sends with everything."""

@@ -59,12 +59,11 @@ class Desk:
 
     async def kept(self):
         """What there is: blobs, reservations, access documents."""
-        ingest = self.vault.vault.services["/ingest"].public.state.desk.marking
-        reservations = ingest.reservations._store
+        vault = self.vault
         return (
-            len(await ingest.blobs.entries(limit=100_000)),
-            len(await reservations.scan(RESERVATIONS, limit=100_000)),
-            len(await self.vault.ports.store.scan(ACCESS, limit=100_000)),
+            len(await vault.blobs.entries(limit=100_000)),
+            len(await vault.stores["ingest"].scan(RESERVATIONS, limit=100_000)),
+            len(await vault.stores["auth"].scan(ACCESS, limit=100_000)),
         )
 
 
