@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -36,6 +36,7 @@ _NEEDED_BY_ROOT: Final = {
 }
 ROOTED: Final = frozenset({"auth", "audit"})
 """Services with a root key, each with one of its own."""
+T = TypeVar("T", bound=BaseSettings)
 
 
 class SettingsRefused(Exception):
@@ -197,18 +198,34 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def read_settings() -> tuple[DeploymentSettings, EngineSettings]:
-    """From the environment, then from the folder of secrets. Raises SettingsRefused."""
+def read(kind: type[T]) -> T:
+    """One kind of settings: from the environment, then from the folder of secrets.
+
+    Raises SettingsRefused.
+    """
     folder = os.environ.get(SECRETS_DIR) or None
     if folder is not None and not Path(folder).is_dir():
         raise SettingsRefused(f"{SECRETS_DIR} names no folder that can be read.")
-    # Their constructors take the folder, but no type checker sees that.
-    deployment: Callable[..., DeploymentSettings] = DeploymentSettings
-    engines: Callable[..., EngineSettings] = EngineSettings
+    # The constructor takes the folder, but no type checker sees that.
+    make: Callable[..., T] = kind
     try:
-        return deployment(_secrets_dir=folder), engines(_secrets_dir=folder)
+        return make(_secrets_dir=folder)
     except ValidationError as error:
-        wrong = dict.fromkeys(variable(str(each["loc"][0])) for each in error.errors())
+        prefix = kind.model_config.get("env_prefix", "")
+        wrong = dict.fromkeys(_named(prefix, each["loc"]) for each in error.errors())
         raise SettingsRefused(f"What is set does not fit: {', '.join(wrong)}.") from None
-    except (SettingsError, OSError):
+    except SettingsError as error:
+        # Its words quote nothing: the name of a field, and that its value is no JSON.
+        raise SettingsRefused(f"What is set can't be read: {error}.") from None
+    except OSError:
         raise SettingsRefused(f"{SECRETS_DIR} can't be read.") from None
+
+
+def read_settings() -> tuple[DeploymentSettings, EngineSettings]:
+    """What every process is told, and what a service apart is told. Raises SettingsRefused."""
+    return read(DeploymentSettings), read(EngineSettings)
+
+
+def _named(prefix: str, location: tuple[int | str, ...]) -> str:
+    # Without a location it is a rule over several settings.
+    return prefix + str(location[0]).upper() if location else f"{prefix}…"

@@ -8,6 +8,7 @@ code, and the embedded vault no engine's client.
 
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ import uvloop
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.wire import PortTaken
-from voicefile.cli.engine_settings import SERVICES, EngineSettings, SettingsRefused, read_settings
+from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.place import AlreadyRunning
 
 app = typer.Typer(
@@ -54,13 +55,27 @@ def serve(
     if service == "all":
         from voicefile.cli.serve import serve as serve_all
 
-        _run(serve_all(DeploymentSettings()))
+        _run(serve_all(_deployment()))
     if service not in SERVICES:
         sys.exit(f"There is no such service: `all`, or one of {', '.join(SERVICES)}.")
-    from voicefile.cli.apart.run import Told
     from voicefile.cli.apart.serve import serve as serve_one
 
-    _run(serve_one(Told(service, *_settings())))
+    _run(serve_one(service))
+
+
+@app.command()
+def certificates(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Services and engines; all of them if none is named.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder; VOICEFILE_DATA_DIR/cluster.")
+    ] = None,
+) -> None:
+    """Make certificates for services that run apart on this machine; for development."""
+    from voicefile.cli.certificates import make
+
+    sys.exit(make(out or _deployment().data_dir / "cluster", names or ()))
 
 
 @app.command()
@@ -68,7 +83,7 @@ def demo() -> None:
     """Serve the vault with two demo tenants and one recording to hear."""
     from voicefile.cli.demo import demo as run_demo
 
-    _run(run_demo(DeploymentSettings()))
+    _run(run_demo(_deployment()))
 
 
 @app.command()
@@ -76,7 +91,7 @@ def migrate() -> None:
     """Bring every store to this version; done at each start, too."""
     from voicefile.cli.migrate import migrate as run_migrate
 
-    _run(run_migrate(DeploymentSettings()))
+    _run(run_migrate(_deployment()))
 
 
 @tenant.command("open")
@@ -87,7 +102,7 @@ def tenant_open(
     """Open a tenant with its first administrator, whose credentials are printed once."""
     from voicefile.cli.tenant import open_one
 
-    _run(open_one(DeploymentSettings(), name=name, domain=domain))
+    _run(open_one(_deployment(), name=name, domain=domain))
 
 
 @tenant.command("list")
@@ -95,7 +110,7 @@ def tenant_list() -> None:
     """List tenants: id, open or closed, name."""
     from voicefile.cli.tenant import list_all
 
-    _run(list_all(DeploymentSettings()))
+    _run(list_all(_deployment()))
 
 
 @tenant.command("close")
@@ -103,11 +118,11 @@ def tenant_close(tenant_id: Annotated[str, typer.Argument(help="The tenant's id.
     """Close a tenant: nothing new is taken and nothing released."""
     from voicefile.cli.tenant import close_one
 
-    _run(close_one(DeploymentSettings(), tenant_id=tenant_id))
+    _run(close_one(_deployment(), tenant_id=tenant_id))
 
 
-def _settings() -> tuple[DeploymentSettings, EngineSettings]:
+def _deployment() -> DeploymentSettings:
     try:
-        return read_settings()
+        return read(DeploymentSettings)
     except SettingsRefused as refused:
         sys.exit(str(refused))

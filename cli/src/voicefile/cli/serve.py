@@ -18,6 +18,7 @@ from voicefile.chassis.wire import listen, server_context, stop_on_signals
 from voicefile.chassis.wire import serve as serve_https
 from voicefile.cli.embedded import Vault, embedded
 from voicefile.cli.place import Place
+from voicefile.cli.traces import sending_traces
 
 FAILED: Final = 70
 """The exit code of a vault that could not go on (EX_SOFTWARE)."""
@@ -62,7 +63,10 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
             if len(failures) == 1:
                 log.critical("vault_failed", **where_it_broke(error))
 
-        async with embedded(settings, place, on_failure=fail) as vault:
+        async with (
+            sending_traces("vault"),
+            embedded(settings, place, on_failure=fail) as vault,
+        ):
             context = server_context(certificate)
             parts = {service.name: service.ready for service in vault.services.values()}
             async with asyncio.TaskGroup() as servers:

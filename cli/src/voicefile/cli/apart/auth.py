@@ -4,6 +4,7 @@ from voicefile.auth import app
 from voicefile.auth.settings import AuthSettings
 from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
+from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
 
 PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
@@ -12,7 +13,7 @@ PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
 async def build(engines: Engines) -> Service:
     """Auth over what `engines` opens."""
     return app.build(
-        AuthSettings(),
+        read(AuthSettings),
         deployment=engines.deployment,
         docs=await engines.documents(PLAN),
         bus=engines.bus(),

@@ -2,6 +2,7 @@
 
 from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
+from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
 from voicefile.ingest import app
 from voicefile.ingest.settings import IngestSettings
@@ -12,7 +13,7 @@ PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
 async def build(engines: Engines) -> Service:
     """Ingest over what `engines` opens."""
     return app.build(
-        IngestSettings(),
+        read(IngestSettings),
         deployment=engines.deployment,
         blobs=await engines.blobs(),
         docs=await engines.documents(PLAN),

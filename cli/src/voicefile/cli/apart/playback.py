@@ -2,6 +2,7 @@
 
 from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
+from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
 from voicefile.playback import app
 from voicefile.playback.settings import PlaybackSettings
@@ -12,7 +13,7 @@ PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
 async def build(engines: Engines) -> Service:
     """Playback over what `engines` opens."""
     return app.build(
-        PlaybackSettings(),
+        read(PlaybackSettings),
         deployment=engines.deployment,
         blobs=await engines.blobs(),
         docs=await engines.documents(PLAN),

@@ -2,10 +2,11 @@
 
 from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
+from voicefile.cli.engine_settings import read
 from voicefile.portal import app
 from voicefile.portal.settings import PortalSettings
 
 
 async def build(engines: Engines) -> Service:
     """The portal over the other services' addresses."""
-    return app.build(PortalSettings(), client=engines.calls())
+    return app.build(read(PortalSettings), client=engines.calls())

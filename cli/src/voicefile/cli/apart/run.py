@@ -15,7 +15,7 @@ from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.stack import where_it_broke
 from voicefile.cli.apart.engines import Engines
-from voicefile.cli.engine_settings import EngineSettings
+from voicefile.cli.engine_settings import EngineSettings, read_settings
 from voicefile.crypto.rootkey import RootUnavailable
 from voicefile.docstore.port import StoreUnavailable
 
@@ -55,6 +55,13 @@ class Told:
     service: str
     deployment: DeploymentSettings
     engines: EngineSettings
+
+    @classmethod
+    def read(cls, service: str) -> "Told":
+        """Raises SettingsRefused if something is missing or does not fit."""
+        told = cls(service, *read_settings())
+        told.engines.require(service)
+        return told
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from voicefile.chassis.wire import serve as serve_https
 from voicefile.cli.apart.run import Start, Told
 from voicefile.cli.engine_settings import SettingsRefused, variable
 from voicefile.cli.front import Front
+from voicefile.cli.traces import sending_traces
 from voicefile.docstore.migrations import MigrationsDisagree
 from voicefile.docstore.port import StoreIsNewer
 
@@ -33,13 +34,13 @@ CALLED_BY_NOBODY: Final = "portal"
 log = structlog.get_logger(__name__)
 
 
-async def serve(told: Told) -> int:
+async def serve(service: str) -> int:
     """Serves until a stop signal; answers the exit code. Raises SettingsRefused, PortTaken."""
-    told.engines.require(told.service)
-    configure(told.service)
+    configure(service)
     harden()
+    told = Told.read(service)
     serving = _Serving(told)
-    async with asyncio.TaskGroup() as group:
+    async with sending_traces(service), asyncio.TaskGroup() as group:
         # Health speaks from the first moment, and to the last.
         group.create_task(serving.health())
         living = group.create_task(serving.live())
@@ -90,6 +91,8 @@ class _Serving:
             log.info("service_stopped")
         except (StoreIsNewer, MigrationsDisagree) as error:
             self.refused = f"its store was left by other code ({error})"
+        except SettingsRefused as error:
+            self.refused = str(error).removesuffix(".")
         finally:
             self._stop.set()
             self._over.set()

@@ -21,7 +21,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from voicefile.blobstore.port import BlobStoreUnavailable
 from voicefile.chassis.fields import FieldError, declared_names, field_errors, names_of_route
+from voicefile.crypto.rootkey import RootUnavailable
+from voicefile.docstore.port import StoreUnavailable
 from voicefile.identity.guard import NotIdentified, NotPermitted
 from voicefile.identity.tokens import KeysUnavailable, TokenRefused
 
@@ -98,6 +101,10 @@ _FORESEEN: Final[Mapping[type[Exception], Problem]] = {
     TokenRefused: NOT_IDENTIFIED,
     NotPermitted: NOT_PERMITTED,
     KeysUnavailable: UNAVAILABLE,
+    # An engine is away. Nothing was stored, so asking again is right.
+    StoreUnavailable: UNAVAILABLE,
+    BlobStoreUnavailable: UNAVAILABLE,
+    RootUnavailable: UNAVAILABLE,
 }
 
 

@@ -5,8 +5,7 @@ from typing import Final
 
 from voicefile.auth import errors
 from voicefile.auth.listening.access_routes import ACCESS_PROBLEMS
-from voicefile.chassis.problems import NOT_FOUND, UNAVAILABLE, Problem
-from voicefile.crypto.rootkey import RootUnavailable
+from voicefile.chassis.problems import NOT_FOUND, Problem
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     **ACCESS_PROBLEMS,
@@ -54,5 +53,4 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
         "changed-meanwhile", 409, "It was changed meanwhile; try again"
     ),
     errors.NotRecognised: Problem("not-recognised", 401, "Not recognised", extensions=("error",)),
-    RootUnavailable: UNAVAILABLE,
 }
