@@ -6,7 +6,6 @@ import lzma
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 import zipfile
 import zlib
@@ -16,13 +15,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from tests.journeys import spans_too
 from tests.journeys.canaries import Canary, encodings
 from tests.journeys.leak_scan import Leak, Patterns, leaks_in_bytes, leaks_in_folder
 from tests.journeys.mistakes import a_working_day
 from tests.journeys.noise import forms, noise, windows
 from tests.journeys.vault_process import vault_process, without_ptrace
 from tests.journeys.working_day import UPLOAD_BYTES_MAX, Day
+from tests.otlp_receiver import receiving
 
 DECLARED = "demo.json"
 LOOKS_MAX = 200
@@ -53,27 +52,26 @@ class Evidence:
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory):
     scratch = tmp_path_factory.mktemp("day")
-    spans = scratch / "spans.json"
-    settings = {
-        spans_too.SPANS: str(spans),
-        "VOICEFILE_INGEST_UPLOAD_BYTES_MAX": str(UPLOAD_BYTES_MAX),
-    }
-    with vault_process(
-        scratch / "var", scratch, program=[sys.executable, spans_too.__file__], **settings
-    ) as vault:
-        day = a_working_day(vault)
-        # A checkpoint is signed and the last listenings end before everything is looked at.
-        time.sleep(2)
-        shutil.copytree(vault.data, scratch / "running")
-        metrics, limits = vault.metrics(), {_core_limit(pid) for pid in vault.processes()}
-        opened = [_opens_memory(pid) for pid in vault.processes()]
+    with receiving(scratch / "certificates") as collector:
+        settings = {
+            "VOICEFILE_OTLP_ENDPOINT": collector.endpoint,
+            "VOICEFILE_OTLP_CA": str(scratch / "certificates" / "ca.pem"),
+            "VOICEFILE_INGEST_UPLOAD_BYTES_MAX": str(UPLOAD_BYTES_MAX),
+        }
+        with vault_process(scratch / "var", scratch, **settings) as vault:
+            day = a_working_day(vault)
+            # A checkpoint is signed and the last listenings end before everything is looked at.
+            time.sleep(2)
+            shutil.copytree(vault.data, scratch / "running")
+            metrics, limits = vault.metrics(), {_core_limit(pid) for pid in vault.processes()}
+            opened = [_opens_memory(pid) for pid in vault.processes()]
     return Evidence(
         day,
         Patterns(_labelled(day)),
         scratch / "running",
         vault.data,
         vault.said(),
-        spans.read_bytes(),
+        collector.bodies,
         metrics,
         vault.written_outside(),
         limits,
@@ -134,7 +132,7 @@ def test_the_terminal_the_traces_and_the_metrics_tell_nothing(evidence):
     # The demo shows its own customer's ID and PIN to whoever started it: that is its purpose.
     shown = {"PIN of the demo", "access ID of the demo"}
     assert {leak.what for leak in evidence.leaks(evidence.said, "terminal")} == shown
-    assert b'"http.route": "/v1/recordings"' in evidence.spans
+    assert b"POST /v1/recordings" in evidence.spans
     assert evidence.leaks(evidence.spans, "traces") == set()
     assert "voicefile_request_seconds_count" in evidence.metrics
     assert evidence.leaks(evidence.metrics.encode(), "metrics") == set()

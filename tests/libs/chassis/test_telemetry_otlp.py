@@ -1,17 +1,14 @@
 """What goes to a collector over the wire, byte by byte, and what doesn't."""
 
 import json
-import ssl
-import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SpanExportResult
+from tests.otlp_receiver import Receiver, receiving
 
 from voicefile.chassis import otlp
 from voicefile.chassis.otlp import TELL_EVERY_S, Collector
@@ -21,68 +18,6 @@ from voicefile.chassis.tls import service_certificate
 
 # In parts: what stands in a source letter by letter could stand in a log.
 CANARY = "4929" + "123412341234"
-
-
-@dataclass
-class Receiver:
-    """Everything that came over the wire, once decrypted."""
-
-    port: int
-    asked: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    answers: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def endpoint(self):
-        return f"https://localhost:{self.port}"
-
-    def spans(self):
-        for _, _, body in self.asked:
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                for scope in resource.scope_spans:
-                    yield from scope.spans
-
-
-@contextmanager
-def receiving(certificates, *, wants_certificate=False):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            receiver.asked.append((self.path, dict(self.headers.items()), body))
-            self.send_response(receiver.answers)
-            for name, value in receiver.headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def get_request(self):
-            raw, address = self.socket.accept()
-            try:
-                return context.wrap_socket(raw, server_side=True), address
-            except OSError:
-                raw.close()
-                raise
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(service_certificate(certificates, "collector"))
-    if wants_certificate:
-        context.load_verify_locations(certificates / "ca.pem")
-        context.verify_mode = ssl.CERT_REQUIRED
-    with Server(("127.0.0.1", 0), Handler) as server:
-        receiver = Receiver(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +120,7 @@ def test_nothing_of_the_environment_goes_along_or_changes_the_way(
     assert CANARY not in f"{path}{headers}"
     assert CANARY.encode() not in body
     assert headers["Content-Type"] == "application/x-protobuf"
-    assert [span.name for span in receiver.spans()] == ["call auth"]
+    assert [span.name for _, _, span in receiver.spans()] == ["call auth"]
 
 
 def test_what_the_collector_says_is_neither_followed_nor_kept(receiver, certificates):
