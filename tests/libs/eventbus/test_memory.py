@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from voicefile.docstore.port import StoreUnavailable
+from voicefile.eventbus.attempts import Patience
 from voicefile.eventbus.conformance import TOPIC, EventBusConformance, Listener, some_events
-from voicefile.eventbus.lane import DeadLetter, Patience
+from voicefile.eventbus.dead_letter import DeadLetter
 from voicefile.eventbus.memory import MemoryEventBus
-from voicefile.eventbus.port import Event, EventBus, Undelivered
+from voicefile.eventbus.port import Event, EventBus, NotNow, Undelivered
 
 HASTY = Patience(backoff_s=0.0005)
 
@@ -87,7 +89,8 @@ async def test_poison_stays_with_its_publisher_and_rings_once(
     async with bus.running():
         assert await undelivered(bus, events) == {poison.id}
         assert tries == HASTY.tries_max
-        assert rung == bus.dead_letters == [DeadLetter(TOPIC, "group", poison.id, poison.key)]
+        letter = DeadLetter(TOPIC, "group", poison.id, poison.key, reason="ConnectionError")
+        assert rung == bus.dead_letters == [letter]
         # It holds the others up no more: one try each time it comes again.
         assert await undelivered(bus, [poison]) == {poison.id}
         assert tries == HASTY.tries_max + 2  # as a batch and alone
@@ -209,3 +212,22 @@ async def test_a_group_hears_a_topic_once(bus: MemoryEventBus) -> None:
     async with bus.running():
         with pytest.raises(RuntimeError):
             bus.subscribe(TOPIC, group="late", handler=Listener())
+
+
+@pytest.mark.parametrize("outage", [NotNow, StoreUnavailable])
+async def test_no_event_is_to_blame_while_the_engines_of_a_handler_are_away(
+    bus: MemoryEventBus, rung: list[DeadLetter], outage: type[Exception]
+) -> None:
+    calls = 0
+
+    async def waits(_: Sequence[Event]) -> None:
+        nonlocal calls
+        calls += 1
+        raise KeyError from outage()
+
+    bus.subscribe(TOPIC, group="group", handler=waits)
+    events = some_events(300)
+    async with bus.running():
+        assert await undelivered(bus, events) == {event.id for event in events}
+    assert calls == 1
+    assert rung == []

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from voicefile.docstore.lease import Work
 from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent
 from voicefile.docstore.sqlite import SqliteDocStore
+from voicefile.eventbus.attempts import Patience
 from voicefile.eventbus.conformance import TOPIC, Listener, until
-from voicefile.eventbus.lane import Patience
 from voicefile.eventbus.memory import MemoryEventBus
-from voicefile.eventbus.port import Event, Handler
+from voicefile.eventbus.port import Event, Handler, Unreachable
 from voicefile.eventbus.relay import PAUSE_FIRST_S, Relay
 
 THINGS = Collection("things")
@@ -237,3 +238,142 @@ async def test_writers_and_relay_side_by_side_lose_nothing(
     for number in range(10):
         heard = [event.id for event in listener.first_heard() if event.key == f"w{number}"]
         assert heard == [f"w{number}-{each:02d}" for each in range(20)]
+
+
+class Broken(StumblingBroker):
+    """A broker of which a part may be away: it says which events it could not take."""
+
+    def __init__(self) -> None:
+        super().__init__(failures=0)
+        self.away: set[str] = set()
+        self.calls: list[list[str]] = []
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        self.calls.append([event.id for event in events])
+        self.taken += [event.id for event in events if event.id not in self.away]
+        if self.away:
+            raise Unreachable(frozenset(self.away & {event.id for event in events}))
+
+
+async def test_nothing_is_looked_past_while_the_bus_is_away(store: DocStore) -> None:
+    broker = Broken()
+    broker.away = {"e1"}
+    stored = await store.insert(THINGS, telling("a", "e1"))
+    await store.insert(THINGS, telling("b", "f1"))
+    relay = Relay(store, broker)
+    with pytest.raises(Unreachable):
+        await relay.drain()
+    assert broker.taken == ["f1"]
+    await store.replace(THINGS, replace(stored, pending=telling("a", "e2").pending))
+    broker.away = set()
+    assert await relay.drain() == 0
+    assert broker.taken == ["f1", "e1", "e2"]
+    assert await store.pending() == []
+
+
+async def test_a_relay_that_nobody_reaches_is_not_hurried_by_kicks(store: DocStore) -> None:
+    broker = Broken()
+    broker.away = {"e1"}
+    await store.insert(THINGS, telling("a", "e1"))
+    relay = Relay(store, broker, poll_s=0.001)
+    async with relay.running():
+        await until(lambda: bool(broker.calls))
+        for _ in range(20):
+            relay.kick()
+            await asyncio.sleep(0.002)
+        assert len(broker.calls) == 1
+        broker.away = set()
+        await until(lambda: broker.taken == ["e1"])
+
+
+class Switch:
+    """A leadership that a test gives and takes."""
+
+    def __init__(self) -> None:
+        self.leading = False
+        self._changed = asyncio.Condition()
+
+    async def set(self, leading: bool) -> None:
+        async with self._changed:
+            self.leading = leading
+            self._changed.notify_all()
+
+    async def _until(self, leading: bool) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.leading == leading)
+
+    async def while_leading(self, work: Work) -> None:
+        while True:
+            await self._until(leading=True)
+            async with work():
+                with suppress(asyncio.CancelledError):
+                    await self._until(leading=False)
+                    continue
+            return
+
+
+async def test_only_the_leader_publishes_and_its_successor_goes_on_in_order(
+    store: DocStore,
+) -> None:
+    broker = Broken()
+    first, second = Switch(), Switch()
+    one = Relay(store, broker, leadership=first, poll_s=0.001)
+    other = Relay(store, broker, leadership=second, poll_s=0.001)
+    await store.insert(THINGS, telling("a", "e1"))
+    async with one.running(), other.running():
+        await asyncio.sleep(0.02)
+        assert broker.calls == []
+        await first.set(leading=True)
+        await until(lambda: broker.taken == ["e1"])
+        await first.set(leading=False)
+        await asyncio.sleep(0.02)
+        await store.insert(THINGS, telling("b", "e2"))
+        await asyncio.sleep(0.02)
+        assert broker.taken == ["e1"]
+        await second.set(leading=True)
+        await until(lambda: broker.taken == ["e1", "e2"])
+
+
+async def test_what_an_ousted_leader_still_sends_brings_nothing_out_of_order(
+    store: DocStore,
+) -> None:
+    """Whatever a leader had in hand when it was ousted comes late, and changes no first coming."""
+    go_on = asyncio.Event()
+    log: list[str] = []
+
+    class Frozen(Broken):
+        async def publish(self, events: Sequence[Event]) -> None:
+            await go_on.wait()
+            log.extend(event.id for event in events)
+
+    class Quick(Broken):
+        async def publish(self, events: Sequence[Event]) -> None:
+            log.extend(event.id for event in events)
+
+    stored = await store.insert(THINGS, telling("a", "e1", "e2"))
+    ousted, leader = Relay(store, Frozen()), Relay(store, Quick())
+    async with asyncio.TaskGroup() as tasks:
+        late = tasks.create_task(ousted.drain())
+        await asyncio.sleep(0.02)
+        await leader.drain()
+        await store.replace(THINGS, replace(stored, pending=telling("a", "e3").pending))
+        await leader.drain()
+        go_on.set()
+        await late
+    assert log == ["e1", "e2", "e3", "e1", "e2"]
+    assert list(dict.fromkeys(log)) == ["e1", "e2", "e3"]
+    assert await store.pending() == []
+
+
+async def test_a_bus_that_may_lose_its_log_is_asked_before_anything_is_published(
+    store: DocStore,
+) -> None:
+    class Forgetful(Broken):
+        async def mend(self) -> None:
+            self.taken.append("mended")
+
+    broker = Forgetful()
+    await store.insert(THINGS, telling("a", "e1"))
+    async with Relay(store, broker, poll_s=0.001).running():
+        await until(lambda: len(broker.taken) == 2)
+    assert broker.taken == ["mended", "e1"]

@@ -1,43 +1,16 @@
 """One group's way of one topic through the memory bus: in order, with patience, never stuck."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voicefile.eventbus.attempts import DOWN_AFTER, Attempts, Patience, is_outage
+from voicefile.eventbus.dead_letter import DeadLetter, OnDeadLetter
+from voicefile.eventbus.metrics import events_dead
 from voicefile.eventbus.port import Event, Handler
 
-_log = logging.getLogger(__name__)
-
-_DOWN_AFTER = 3
-"""So many events in a row failing for good mean that not they are poison: the group is down."""
 _DEAD_MAX = 10_000
 """Dead letters listed per lane. More are still kept by their publishers, just not listed."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How hard a lane tries."""
-
-    batch_max: int = 100
-    """Events per call of a handler."""
-    tries_max: int = 5
-    """Calls with one event before it becomes a dead letter."""
-    backoff_s: float = 0.05
-    """Pause after an event's first failure; each further one doubles it."""
-    handler_s: float = 30.0
-    """A handler that takes longer has failed."""
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """An event that a group keeps failing on. Ids only: the payload stays in the outbox."""
-
-    topic: str
-    group: str
-    event_id: str
-    key: str
 
 
 @dataclass(frozen=True)
@@ -60,16 +33,16 @@ class Lane:
         handler: Handler,
         *,
         patience: Patience,
-        on_dead_letter: Callable[[DeadLetter], None],
+        on_dead_letter: OnDeadLetter,
     ) -> None:
         self.dead: dict[str, DeadLetter] = {}
         self._topic = topic
         self._group = group
-        self._handler = handler
         self._patience = patience
         self._on_dead_letter = on_dead_letter
         self._parcels: asyncio.Queue[_Parcel | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
+        self._attempts = Attempts(topic, group, handler, patience=patience, leave=self._stopping)
         self._ended = False
 
     def start(self) -> None:
@@ -113,10 +86,13 @@ class Lane:
             batch = events[start : start + size]
             if self._stopping.is_set():
                 return failed | _ids(events[start:])
-            if await self._handled(batch):
+            failure = await self._attempts.once(batch)
+            if failure is None:
                 for event in batch:
                     self.dead.pop(event.id, None)
                 continue
+            if is_outage(failure):
+                return failed | _ids(events[start:])
             failed_here, down = await self._singly(batch)
             failed |= failed_here
             if down:
@@ -127,57 +103,30 @@ class Lane:
         failed: frozenset[str] = frozenset()
         in_a_row = 0
         for at, event in enumerate(batch):
-            if await self._handled_in_the_end(event):
+            # A dead letter that comes again gets one try: the others have waited for it once.
+            tries = 1 if event.id in self.dead else self._patience.tries_max
+            failure = await self._attempts.in_the_end(event, tries=tries)
+            if failure is None:
+                self.dead.pop(event.id, None)
                 in_a_row = 0
                 continue
+            if self._stopping.is_set() or is_outage(failure):
+                return failed | _ids(batch[at:]), True
+            self._bury(event, failure)
             failed |= {event.id}
             in_a_row += 1
-            if in_a_row == _DOWN_AFTER or self._stopping.is_set():
+            if in_a_row == DOWN_AFTER:
                 return failed | _ids(batch[at:]), True
         return failed, False
 
-    async def _handled_in_the_end(self, event: Event) -> bool:
-        # A dead letter that comes again gets one try: the others have waited for it once.
-        tries = 1 if event.id in self.dead else self._patience.tries_max
-        for attempt in range(tries):
-            if await self._handled([event]):
-                self.dead.pop(event.id, None)
-                return True
-            if attempt + 1 < tries:
-                await self._pause(self._patience.backoff_s * 2**attempt)
-            if self._stopping.is_set():
-                return False
-        self._bury(event)
-        return False
-
-    async def _handled(self, batch: Sequence[Event]) -> bool:
-        try:
-            async with asyncio.timeout(self._patience.handler_s):
-                await self._handler(batch)
-        except Exception:  # noqa: BLE001 - see below
-            # The edge of the delivery loop: the events are not lost by going on, they count as
-            # failed, stay in their publisher's outbox and come again.
-            _log.exception("handler_failed", extra={"topic": self._topic, "group": self._group})
-            return False
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Something inside the handler was cancelled, not this lane: that is a failure, too.
-            _log.warning("handler_cancelled", extra={"topic": self._topic, "group": self._group})
-            return False
-        return True
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-
-    def _bury(self, event: Event) -> None:
+    def _bury(self, event: Event, failure: Exception) -> None:
         if event.id in self.dead:
             return
-        letter = DeadLetter(self._topic, self._group, event.id, event.key)
+        reason = type(failure).__name__
+        letter = DeadLetter(self._topic, self._group, event.id, event.key, reason=reason)
         if len(self.dead) < _DEAD_MAX:
             self.dead[event.id] = letter
+        events_dead().labels(self._topic, self._group).inc()
         self._on_dead_letter(letter)
 
 

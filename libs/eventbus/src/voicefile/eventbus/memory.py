@@ -1,15 +1,13 @@
 """The event bus inside one process: safe means handled, so the publisher's outbox is its disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from voicefile.eventbus.lane import DeadLetter, Lane, Patience
+from voicefile.eventbus.attempts import Patience
+from voicefile.eventbus.dead_letter import DeadLetter, OnDeadLetter, ring_nobody
+from voicefile.eventbus.lane import Lane
 from voicefile.eventbus.port import Event, Handler, Undelivered
-
-
-def _ring_nobody(letter: DeadLetter) -> None:
-    """No alarm: for tests and whoever reads `dead_letters` instead."""
 
 
 class MemoryEventBus:
@@ -24,7 +22,7 @@ class MemoryEventBus:
         self,
         *,
         patience: Patience | None = None,
-        on_dead_letter: Callable[[DeadLetter], None] = _ring_nobody,
+        on_dead_letter: OnDeadLetter = ring_nobody,
     ) -> None:
         self._patience = patience or Patience()
         self._on_dead_letter = on_dead_letter

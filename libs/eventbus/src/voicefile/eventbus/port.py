@@ -6,7 +6,7 @@ A service speaks on one topic, its own, and hears the ones it needs.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Undelivered(Exception):
@@ -15,6 +15,21 @@ class Undelivered(Exception):
     def __init__(self, event_ids: frozenset[str]) -> None:
         super().__init__(f"{len(event_ids)} events are not safe")
         self.event_ids = event_ids
+
+
+class Unreachable(Undelivered):
+    """Nothing is wrong with these events: the bus is away, or a part of it.
+
+    So there is nothing to look past. They come first when the bus is tried again, and nothing
+    of their keys before them.
+    """
+
+
+class NotNow(Exception):
+    """A handler can't work now, whatever the events: an engine it needs is away.
+
+    Raised by a handler, alone or as the cause of something else. No event is to blame: all wait.
+    """
 
 
 @dataclass(frozen=True)
@@ -46,3 +61,14 @@ class EventBus(Protocol):
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Delivers while entered; leaving it finishes the handlers under way."""
+
+
+@runtime_checkable
+class Mending(Protocol):
+    """A bus over a log that can be lost as a whole, and that kept what it had sent."""
+
+    async def mend(self) -> None:
+        """Publishes again what the log has lost since, oldest first; mostly there is nothing.
+
+        Called by whoever publishes, when it begins and now and then. Raises Unreachable.
+        """
