@@ -124,6 +124,7 @@ async def serve(
     drain_s: Callable[[], float] = _at_once,
     shutdown_s_max: int = SHUTDOWN_S_MAX,
     header_s_max: float = HEADER_S_MAX,
+    connection_s_max: float = CONNECTION_S_MAX,
 ) -> None:
     """Serves HTTPS until `stop` is set, and `drain_s` longer: balancers need time to notice.
 
@@ -132,7 +133,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http=_protocol(header_s_max, stop),
+        http=_protocol(stop, header_s_max, connection_s_max),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -192,8 +193,9 @@ class VaultProtocol(HttpToolsProtocol):
     A connection that has to end is told so by an answer, and so never cuts off a question.
     """
 
-    header_s_max = HEADER_S_MAX
     stop: asyncio.Event
+    header_s_max: float
+    connection_s_max: float
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -203,7 +205,7 @@ class VaultProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
-        self._old_s = self.loop.time() + CONNECTION_S_MAX
+        self._old_s = self.loop.time() + self.connection_s_max
         self._await_header(self.header_s_max)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -261,11 +263,14 @@ class VaultProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-def _protocol(header_limit_s: float, stopping: asyncio.Event) -> type[VaultProtocol]:
+def _protocol(
+    stopping: asyncio.Event, header_limit_s: float, age_limit_s: float
+) -> type[VaultProtocol]:
     # uvicorn takes a class, so what it has to know reaches it as a class.
     class Limited(VaultProtocol):
-        header_s_max = header_limit_s
         stop = stopping
+        header_s_max = header_limit_s
+        connection_s_max = age_limit_s
 
     return Limited
 
