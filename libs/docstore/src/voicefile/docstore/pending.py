@@ -3,7 +3,10 @@
 from collections.abc import Collection as AnyCollection
 from dataclasses import replace
 
-from voicefile.docstore.port import Document, PendingEvent
+from voicefile.docstore.port import Collection, Document, PendingEvent
+
+LEFTOVERS = Collection("leftovers", ephemeral=True)
+"""Keeps the unpublished events of deleted documents until they are settled."""
 
 
 def joined(

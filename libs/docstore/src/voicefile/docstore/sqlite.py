@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import Collection, Document, StoreBroken
 from voicefile.docstore.sqlite_schema import (
     connect_reader,
@@ -16,7 +17,7 @@ from voicefile.docstore.sqlite_schema import (
     create_file,
     prepare_schema,
 )
-from voicefile.docstore.sqlite_table import LEFTOVERS, Table
+from voicefile.docstore.sqlite_table import Table
 from voicefile.docstore.sqlite_writer import Writer, tell_nobody
 
 T = TypeVar("T")

@@ -10,39 +10,27 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-from msgspec import MsgspecError, msgpack
+from dataclasses import replace
 
 from voicefile.docstore.indexing import INT_MAX, Indexed, indexed_values
+from voicefile.docstore.packing import (
+    Prepared,
+    packed_events,
+    prepare,
+    unpacked_body,
+    unpacked_events,
+    values_of,
+)
 from voicefile.docstore.pending import joined, without
 from voicefile.docstore.port import (
     Collection,
     Document,
     DocumentExists,
     Index,
-    PendingEvent,
     VersionConflict,
 )
 
-LEFTOVERS = Collection("leftovers", ephemeral=True)
-"""Keeps the unpublished events of deleted documents until they are settled."""
-
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_encode_body = msgpack.Encoder().encode
-_decode_body = msgpack.Decoder(dict[str, Any]).decode
-_decode_pending = msgpack.Decoder(list[tuple[str, str, str, bytes]]).decode
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A document ready to be written: whatever can be wrong with its values was found before."""
-
-    document: Document
-    body: bytes
-    pending: bytes | None
-    values: Mapping[str, frozenset[Indexed]]
 
 
 class Table:
@@ -68,23 +56,7 @@ class Table:
         return f'"{self.collection.name}/by/{index}"'
 
     def prepare(self, document: Document) -> Prepared:
-        """Encodes on the caller's thread; a value that cannot be stored is the caller's error."""
-        body = _encode_body(document.body)
-        try:
-            # Indexes see what a later reader will see: the decoded form, not enums or tuples.
-            decoded = _decode_body(body)
-        except MsgspecError as error:
-            raise ValueError("the body is no dict with str keys") from error
-        for text in (document.id, document.tenant):
-            text.encode()
-        try:
-            # In the writer an event that cannot be encoded would break the store for everybody,
-            # and one that cannot be read back would hide its document from every reader.
-            pending = _packed(document.pending)
-            _unpacked(pending)
-        except (MsgspecError, TypeError) as error:
-            raise ValueError("an event is no three texts and bytes") from error
-        return Prepared(document, body, pending, self._values(decoded))
+        return prepare(self.collection, document)
 
     def insert(self, db: sqlite3.Connection, row: Prepared) -> Document:
         document = row.document
@@ -113,7 +85,7 @@ class Table:
     def replace(self, db: sqlite3.Connection, row: Prepared) -> Document:
         document = row.document
         stored = self._stored(db, document)
-        before = self._values(stored.body)
+        before = values_of(self.collection, stored.body)
         # What it has already is nobody else's: most changes leave all of that as it is.
         added = {name: values - before[name] for name, values in row.values.items()}
         self._refuse_duplicates(db, document, added)
@@ -121,7 +93,7 @@ class Table:
         new = replace(document, version=stored.version + 1, pending=pending)
         db.execute(
             self._sql("UPDATE DOCUMENTS SET version = ?, body = ?, pending = ? WHERE id = ?"),
-            (new.version, row.body, _packed(pending), new.id),
+            (new.version, row.body, packed_events(pending), new.id),
         )
         for name, values in row.values.items():
             self._drop_entries(db, name, document, before[name] - values)
@@ -148,7 +120,7 @@ class Table:
             return
         db.execute(
             self._sql("UPDATE DOCUMENTS SET pending = ? WHERE id = ?"),
-            (_packed(left.pending), document_id),
+            (packed_events(left.pending), document_id),
         )
         if not left.pending:
             self._forget_pending(db, document_id)
@@ -200,7 +172,7 @@ class Table:
     def fill(self, db: sqlite3.Connection, index: Index) -> None:
         """Enters all stored documents into an index that was declared after them."""
         for row in db.execute(self._sql("SELECT id, tenant, body FROM DOCUMENTS")):
-            document = Document(row[0], row[1], _decode_body(row[2]))
+            document = Document(row[0], row[1], unpacked_body(row[2]))
             values = indexed_values(document.body, index.path)
             self._add_entries(db, index.name, document, values)
 
@@ -226,7 +198,7 @@ class Table:
     ) -> list[Document]:
         columns = "SELECT d.id, d.tenant, d.version, d.body, d.pending "
         return [
-            Document(row[0], row[1], _decode_body(row[3]), row[2], _unpacked(row[4]))
+            Document(row[0], row[1], unpacked_body(row[3]), row[2], unpacked_events(row[4]))
             for row in db.execute(self._sql(columns + source), key)
         ]
 
@@ -235,9 +207,6 @@ class Table:
         if stored is None or stored.version != document.version or stored.tenant != document.tenant:
             raise VersionConflict(f"{self.collection.name} {document.id} v{document.version}")
         return stored
-
-    def _values(self, body: Mapping[str, Any]) -> dict[str, frozenset[Indexed]]:
-        return {each.name: indexed_values(body, each.path) for each in self.indexes.values()}
 
     def _refuse_duplicates(
         self,
@@ -274,7 +243,7 @@ class Table:
 
     def _remove(self, db: sqlite3.Connection, stored: Document) -> None:
         db.execute(self._sql("DELETE FROM DOCUMENTS WHERE id = ?"), (stored.id,))
-        for name, values in self._values(stored.body).items():
+        for name, values in values_of(self.collection, stored.body).items():
             self._drop_entries(db, name, stored, values)
         if stored.pending:
             self._forget_pending(db, stored.id)
@@ -298,13 +267,3 @@ class Table:
         if index is not None:
             text = text.replace("ENTRIES", self.entries(index))
         return text.replace("DOCUMENTS", self.documents())
-
-
-def _packed(events: tuple[PendingEvent, ...]) -> bytes | None:
-    if not events:
-        return None
-    return _encode_body([(each.id, each.topic, each.key, each.payload) for each in events])
-
-
-def _unpacked(packed: bytes | None) -> tuple[PendingEvent, ...]:
-    return tuple(PendingEvent(*each) for each in _decode_pending(packed)) if packed else ()
