@@ -12,11 +12,13 @@ PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
 
 async def build(engines: Engines) -> Service:
     """Audit over what `engines` opens."""
+    docs = await engines.documents(PLAN)
+    leadership = engines.leadership(docs)
     return app.build(
         read(AuditSettings),
         deployment=engines.deployment,
-        docs=await engines.documents(PLAN),
-        bus=engines.bus(),
+        docs=docs,
+        bus=engines.bus(docs, consuming=leadership),
         root=engines.root(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,

@@ -12,12 +12,15 @@ PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
 
 async def build(engines: Engines) -> Service:
     """Auth over what `engines` opens."""
+    docs = await engines.documents(PLAN)
+    leadership = engines.leadership(docs)
     return app.build(
         read(AuthSettings),
         deployment=engines.deployment,
-        docs=await engines.documents(PLAN),
-        bus=engines.bus(),
+        docs=docs,
+        bus=engines.bus(docs),
         root=engines.root(),
         client=engines.calls(),
         on_failure=engines.on_failure,
+        leadership=leadership,
     )

@@ -1,4 +1,9 @@
-"""Opens what one service needs of the engines, by its settings; closed in turn with the service."""
+"""Opens what one service needs of the engines, by its settings; closed in turn with the service.
+
+An engine's client is loaded by who uses it: the portal has neither a store's nor a bus's.
+"""
+
+# ruff: noqa: PLC0415
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,6 +23,7 @@ from voicefile.cli.store_plan import StorePlan
 from voicefile.crypto.rootkey import RootKey
 from voicefile.crypto.rootkey_file import FileRootKey
 from voicefile.crypto.secret import SecretText
+from voicefile.docstore.lease import ALONE, Leadership, Lease
 from voicefile.docstore.migrations import MIGRATIONS, migrate
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
@@ -48,11 +54,13 @@ class Engines:
 
     async def documents(self, plan: StorePlan) -> DocStore:
         """The service's own store, brought to this version. Raises StoreIsNewer."""
+        from voicefile.eventbus.sent import SENT
+
         told = self._told
         store: DocStore = await _adapter("voicefile.docstore.mongo").MongoDocStore.open(
             _shown(told.mongo_uri),
             told.database(self.service),
-            (*plan.collections, MIGRATIONS),
+            (*plan.collections, MIGRATIONS, SENT),
             tls_ca=told.mongo_ca,
             tls_certificate=told.mongo_certificate,
             on_broken=self.on_failure,
@@ -61,34 +69,49 @@ class Engines:
         await migrate(store, plan.steps, code_version=version("voicefile-cli"))
         return store
 
-    def bus(self) -> EventBus:
-        """The bus; to be run around the service."""
+    def leadership(self, store: DocStore) -> Leadership:
+        """Of all instances of the service, the one that may do what only one may."""
+        return Lease(store, self.service)
+
+    def bus(self, store: DocStore, *, consuming: Leadership = ALONE) -> EventBus:
+        """The bus; to be run around the service. `store` keeps what was sent lately."""
+        from voicefile.eventbus.kafka import KafkaEventBus
+        from voicefile.eventbus.sent import SentJournal
+
         told = self._told
+        assert told.kafka_bootstrap is not None
         sasl = (told.kafka_username, _secret(told.kafka_password)) if told.kafka_username else None
-        bus: EventBus = _adapter("voicefile.eventbus.kafka").KafkaEventBus(
+        self.bus_used = bus = KafkaEventBus(
             told.kafka_bootstrap,
             client=self.service,
             ssl=client_context(told.kafka_certificate, authority=told.kafka_ca),
             sasl=sasl,
+            journal=SentJournal(store),
+            consuming=consuming,
         )
-        self.bus_used = bus
         return bus
 
     async def blobs(self) -> BlobStore:
         """The blob store; ingest's and playback's are the same."""
+        from voicefile.blobstore.s3 import S3BlobStore
+
         told = self._told
-        store: Any = await _adapter("voicefile.blobstore.s3").S3BlobStore.open(
+        assert told.s3_endpoint is not None
+        assert told.s3_bucket is not None
+        assert told.s3_access_key is not None
+        store = await S3BlobStore.open(
             told.s3_endpoint,
             told.s3_bucket,
             region=told.s3_region,
             access_key=told.s3_access_key,
-            secret_key=_shown(told.s3_secret_key),
+            secret_key=_secret(told.s3_secret_key),
             ca=told.s3_ca,
+            # Whoever plays takes nothing in: its credentials need not be able to write.
+            writes=self.service == "ingest",
         )
         self._running.push_async_callback(store.close)
-        blobs: BlobStore = store
-        self.checks["blobs"] = blobs.ready
-        return blobs
+        self.checks["blobs"] = store.ready
+        return store
 
     def root(self) -> RootKey:
         """The service's own root key."""

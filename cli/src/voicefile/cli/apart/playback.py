@@ -12,13 +12,16 @@ PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
 
 async def build(engines: Engines) -> Service:
     """Playback over what `engines` opens."""
+    docs = await engines.documents(PLAN)
+    leadership = engines.leadership(docs)
     return app.build(
         read(PlaybackSettings),
         deployment=engines.deployment,
         blobs=await engines.blobs(),
-        docs=await engines.documents(PLAN),
-        bus=engines.bus(),
+        docs=docs,
+        bus=engines.bus(docs),
         client=engines.calls(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,
+        leadership=leadership,
     )
