@@ -44,10 +44,12 @@ def allow_list(out: io.StringIO) -> Iterator[AllowList]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    raising = logging.raiseExceptions
     with warnings.catch_warnings():
         yield configure("auth", stream=out)
         logging.captureWarnings(False)
     sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    logging.raiseExceptions = raising
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()

@@ -20,6 +20,11 @@ _CODE_CHARS_MAX: Final = 64
 _ROUTE: Final = re.compile(
     r"none|(?!.*(?:\d{4}|[0-9A-Fa-f]{12}))/[A-Za-z0-9_{}/.:-]{0,119}", re.ASCII
 )
+# As modules are called; mixed case only without digits, so that it is no token.
+_LOGGER: Final = re.compile(
+    r"(?!.*\d{4})_*(?:[a-z][a-z0-9_]*|[A-Za-z_]+)(?:\._*(?:[a-z][a-z0-9_]*|[A-Za-z_]+))*", re.ASCII
+)
+_LOGGER_CHARS_MAX: Final = 96
 _EVENT: Final = re.compile(r"[a-z]+(?:_[a-z]+)*", re.ASCII)
 EVENT_CHARS_MAX: Final = 64
 NUMBER_MAX: Final = 2**63
@@ -48,6 +53,12 @@ def is_route(value: object) -> bool:
     return isinstance(value, str) and _ROUTE.fullmatch(value) is not None
 
 
+def is_logger(value: object) -> bool:
+    """The name of a library's logger: a dotted path of modules."""
+    fits = isinstance(value, str) and len(value) <= _LOGGER_CHARS_MAX
+    return fits and _LOGGER.fullmatch(str(value)) is not None
+
+
 def is_place(value: object) -> bool:
     """What `where_it_broke` found out; nobody else can make one by accident."""
     return isinstance(value, Place)
@@ -59,7 +70,7 @@ _NAMES: Final[Mapping[Shape, str]] = {
         principal recording release request root_version session subject tenant wrapping_version
         """,
     is_code: """
-        action code end finding finding_kind group kind level log logger loop method
+        action code end finding finding_kind group kind level log loop method
         outcome part peer problem purpose reason rendition role setting state step store suite topic
         """,
     is_number: """
@@ -68,6 +79,7 @@ _NAMES: Final[Mapping[Shape, str]] = {
         pending port recordings removed retry_after_s signal size slips status tree_size version
         """,
     is_route: "route",
+    is_logger: "logger",
     is_place: "error_type frames",
 }
 

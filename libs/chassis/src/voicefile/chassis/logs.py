@@ -1,24 +1,27 @@
 """Logs: one JSON object a line, on standard error, holding only what is allowed by name and shape.
 
-What other libraries log passes from WARNING up, without its arguments: the name of the logger,
-the place in its source, and the message if it stands there letter by letter. Exceptions leave
-their types and places, never their words.
+What other libraries log passes from WARNING up, whatever they or their variables ask for, and
+without its arguments: the name of the logger, the place in its source, and the message if it
+stands there letter by letter. Exceptions leave their types and places, never their words. A line
+that can't be written is lost and counted: what people ask for goes on.
 """
 
 import ast
 import logging
+import re
 import sys
 import threading
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from voicefile.chassis.log_fields import Shape, allowed_fields, is_event, plain
+from voicefile.chassis.metrics import log_lines_lost, log_values_dropped
 from voicefile.chassis.stack import place_in_source, where_it_broke
 
 UNNAMED: Final = "unnamed"
@@ -27,6 +30,8 @@ _KEPT_ALWAYS: Final = frozenset({"event", "level"})
 _MESSAGE_CHARS_MAX: Final = 200
 _FOREIGN: Final = "foreign_log"
 _OURS: Final = "voicefile."
+# A record may come from anywhere and call anything its place.
+_SOURCE: Final = re.compile(r"(?:[\w.-]*/)*(?![^/]*\d{4})[A-Za-z_][\w-]*\.pyx?", re.ASCII)
 
 
 class Literal(str):
@@ -59,14 +64,37 @@ class AllowList:
                 kept[name] = value
             elif value is not None:
                 dropped += 1
-                self.dropped[name if name in self._fields else UNNAMED] += 1
+                self._count(name if name in self._fields else UNNAMED)
         if not is_event(kept.get("event")):
             kept["event"] = UNNAMED
             dropped += 1
-            self.dropped["event"] += 1
+            self._count("event")
         if dropped:
             kept["dropped"] = dropped
         return kept
+
+    def _count(self, name: str) -> None:
+        self.dropped[name] += 1
+        log_values_dropped().labels(name).inc()
+
+
+class _Lines:
+    """The end of the log: what can't be written is no error of whoever had something to say."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> None:
+        try:
+            self._out.write(text)
+        except (OSError, ValueError):
+            log_lines_lost().inc()
+
+    def flush(self) -> None:
+        try:
+            self._out.flush()
+        except (OSError, ValueError):
+            log_lines_lost().inc()
 
 
 def configure(
@@ -92,7 +120,7 @@ def configure(
             else structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Lines(out))),
         cache_logger_on_first_use=False,
     )
     _route_stdlib()
@@ -122,17 +150,28 @@ class _ForeignHandler(logging.Handler):
     """Takes records of the standard library's logging into ours, without their arguments."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"frames": place_in_source(record.pathname, record.lineno)}
+        ours = record.name.startswith(_OURS)
+        if record.levelno < logging.WARNING and not ours:
+            # Its own level was turned down, by a variable perhaps: it would quote every document.
+            return
+        fields: dict[str, Any] = {}
+        if _SOURCE.fullmatch(record.pathname):
+            fields["frames"] = place_in_source(record.pathname, record.lineno)
         if record.exc_info and record.exc_info[1] is not None:
             fields = {**where_it_broke(record.exc_info[1])}
         event = _FOREIGN
-        if record.name.startswith(_OURS) and is_event(record.msg):
+        if ours and is_event(record.msg):
             # Our libraries below the chassis speak through logging, too, by the same habits.
             event = record.msg
             fields |= {name: record.__dict__[name] for name in _own_fields(record)}
         fields["message"] = _literal(record) if event is _FOREIGN else None
         log = structlog.get_logger()
-        log.log(max(record.levelno, logging.INFO), event, logger=record.name, **fields)
+        log.log(_level(record.levelno), event, logger=record.name, **fields)
+
+
+def _level(number: int) -> int:
+    """The named level at or below; libraries make up numbers between them."""
+    return max(logging.INFO, min(logging.CRITICAL, number // 10 * 10))
 
 
 def _own_fields(record: logging.LogRecord) -> set[str]:
@@ -164,14 +203,24 @@ def _route_stdlib() -> None:
     root = logging.getLogger()
     root.handlers[:] = [_ForeignHandler()]
     root.setLevel(logging.WARNING)
-    logging.getLogger(_OURS.rstrip(".")).setLevel(logging.INFO)
     # The default way of showing a warning prints its text; pydantic's quote the value.
     logging.captureWarnings(True)
+    # A handler that fails would print the record, arguments and all.
+    logging.raiseExceptions = False
+    for name in list(root.manager.loggerDict):
+        _quiet(logging.getLogger(name))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore"):
         logger = logging.getLogger(name)
-        logger.handlers[:] = []
-        logger.propagate = True
+        _quiet(logger)
         logger.setLevel(logging.WARNING)
+    logging.getLogger(_OURS.rstrip(".")).setLevel(logging.INFO)
+
+
+def _quiet(logger: logging.Logger) -> None:
+    """Takes away what a library, or whoever started it, gave it to write with."""
+    logger.handlers[:] = []
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
 
 
 def _route_hooks() -> None:
