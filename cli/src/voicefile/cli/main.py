@@ -18,12 +18,14 @@ from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.wire import PortTaken
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.place import AlreadyRunning
+from voicefile.cli.prepare import app as prepare
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__
 )
 tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants.")
 app.add_typer(tenant, name="tenant")
+app.add_typer(prepare, name="prepare")
 
 
 Command = Coroutine[None, None, int]

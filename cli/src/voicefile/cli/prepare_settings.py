@@ -5,12 +5,18 @@ in the folder that VOICEFILE_SECRETS_DIR names. The administrator's begin with V
 so that no service that is given a folder of its own gets them by mistake.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voicefile.cli.engine_settings import PREFIX
+
+
+class NotPrepared(Exception):
+    """Why not, for a person, without a secret."""
 
 
 class PrepareSettings(BaseSettings):
@@ -48,7 +54,7 @@ class PrepareSettings(BaseSettings):
     admin_kafka_password: SecretStr | None = None
     """The password that goes with it."""
 
-    s3_endpoint: str | None = None
+    s3_endpoint: Annotated[str, Field(pattern=r"^https://[^/\s]+$")] | None = None
     """Where sealed recordings are kept: https://host:port."""
 
     s3_region: str = "us-east-1"
@@ -65,3 +71,13 @@ class PrepareSettings(BaseSettings):
 
     admin_s3_secret_key: SecretStr | None = None
     """The secret that goes with it."""
+
+
+def shown(secret: SecretStr | None) -> str:
+    """What it hides; nothing if there is none."""
+    return "" if secret is None else secret.get_secret_value()
+
+
+def told(things: Iterable[tuple[str, bool]]) -> str:
+    """One line for each: whether it was made now or was there."""
+    return "".join(f"{'made ' if made else 'there'}  {name}\n" for name, made in things)
