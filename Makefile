@@ -7,7 +7,7 @@ EDITABLE := $(foreach p,$(PACKAGES),-e ./$(p))
 PYTEST := $(BIN)/python -m pytest
 
 help:  ## print these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 setup: $(VENV)/.run  ## install what the vault needs into .venv
 
@@ -34,6 +34,12 @@ proto: $(VENV)/.dev  ## generate libs/contracts from proto/
 proto-lint:  ## lint the contracts, and compare them with the last commit (needs npm)
 	@npx --yes @bufbuild/buf@1 lint proto
 	@npx --yes @bufbuild/buf@1 breaking proto --against '.git#subdir=proto'
+
+services: $(VENV)/.dev  ## start real engines for tests: Kafka, a document store, S3, OpenBao … (.engines/)
+	@$(BIN)/python -m tests.engines up
+
+services-down:  ## stop them and forget what they stored
+	@test ! -x $(BIN)/python || $(BIN)/python -m tests.engines down --wipe
 
 faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
 	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults
@@ -65,4 +71,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.PHONY: help setup run check test format proto proto-lint faults bench lock clean
+.PHONY: help setup run check test format proto proto-lint services services-down faults bench lock clean

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = {".git", ".venv", "var", "node_modules", "__pycache__", ".hypothesis"}
+LEFT_OUT = {".git", ".venv", "var", "node_modules", "__pycache__", ".hypothesis", ".engines"}
 TEXTS = {
     ".py", ".md", ".toml", ".proto", ".yml", ".yaml", ".html", ".js", ".css", ".in", ".lock",
     ".typ", ".tpl", ".json", ".txt", ".lua", ".xml", ".sh", "",

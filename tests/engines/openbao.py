@@ -33,11 +33,15 @@ listener "tcp" {{
 
 
 class OpenBao(Engine):
-    """One server with a transit mount; `token` may use it as far as the shipped policy goes."""
+    """One server with transit mounts, each with a token that goes as far as the shipped policy.
+
+    `mount` is for whoever tries something; auth and audit have one each, as in earnest.
+    """
 
     name = "openbao"
     port_names = ("main", "cluster")
     mount = "transit"
+    rooted = ("auth", "audit")
     lacks = ("one node of Raft: no standby; one share unseals it",)
 
     @property
@@ -50,8 +54,14 @@ class OpenBao(Engine):
 
     @property
     def token(self) -> str:
-        """The vault's token: the least that works."""
-        return str(self._kept["token"])
+        """For `mount`: the least that works."""
+        return self.token_for(self.mount)
+
+    def mount_of(self, service: str) -> str:
+        return f"{self.mount}-{service}"
+
+    def token_for(self, mount: str) -> str:
+        return str(self._kept[mount])
 
     @property
     def root_token(self) -> str:
@@ -93,26 +103,24 @@ class OpenBao(Engine):
                 self._keep({"unseal": made["keys"][0], "root_token": made["root_token"]})
             _ask(client, "PUT", "sys/unseal", key=self._kept["unseal"])
         self.await_ready(self._open)
-        if "token" not in self._kept:
-            self._grant()
+        for mount in (self.mount, *map(self.mount_of, self.rooted)):
+            if mount not in self._kept:
+                self._grant(mount)
 
     def _open(self) -> bool:
         with self.client() as client:
             return client.get("/v1/sys/health").status_code == httpx.codes.OK
 
-    def _grant(self) -> None:
+    def _grant(self, mount: str) -> None:
+        policy = POLICY.read_text().replace('"transit/', f'"{mount}/')
+        wanted = {"policies": [mount], "no_default_policy": True, "period": "768h"}
         with self.client() as client:
-            _ask(client, "POST", f"sys/mounts/{self.mount}", type="transit")
-            _ask(client, "PUT", "sys/policies/acl/voicefile", policy=POLICY.read_text())
-            made = _ask(
-                client,
-                "POST",
-                "auth/token/create",
-                policies=["voicefile"],
-                no_default_policy=True,
-                period="768h",
-            )
-        self._keep(self._kept | {"token": made["auth"]["client_token"]})
+            mounted = _ask(client, "GET", "sys/mounts")["data"]
+            if f"{mount}/" not in mounted:
+                _ask(client, "POST", f"sys/mounts/{mount}", type="transit")
+            _ask(client, "PUT", f"sys/policies/acl/{mount}", policy=policy)
+            made = _ask(client, "POST", "auth/token/create", **wanted)
+        self._keep(self._kept | {mount: made["auth"]["client_token"]})
 
     @property
     def _keys(self) -> Path:

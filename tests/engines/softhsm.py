@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.engines.environment import NotToBeHad
 from tests.engines.process import write_private
 
+OFFICER = "officer"
 MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib64/softhsm/libsofthsm2.so",
@@ -20,10 +21,14 @@ MODULES = (
 
 
 class SoftHsm:
-    """One token in a folder of its own. A process uses it with `environment` set."""
+    """Tokens in a folder of their own. A process uses them with `environment` set.
+
+    `label` is for whoever tries something; auth and audit have a token each, as in earnest.
+    """
 
     name = "softhsm"
     label = "voicefile"
+    rooted = ("auth", "audit")
     lacks = ("software: whoever reads its folder and the PIN has the keys; no hardware, no quorum",)
     pid = None
 
@@ -55,14 +60,25 @@ class SoftHsm:
 
     @property
     def pin(self) -> str:
+        return self.pin_for(self.label)
+
+    def label_of(self, service: str) -> str:
+        return f"{self.label}-{service}"
+
+    def pin_for(self, label: str) -> str:
+        return self._pins()[label]
+
+    def _pins(self) -> dict[str, str]:
         path = self.folder / "pins.json"
         if not path.exists():
-            pins = {"user": secrets.token_hex(8), "officer": secrets.token_hex(8)}
+            labels = (self.label, *map(self.label_of, self.rooted), OFFICER)
+            pins = {label: secrets.token_hex(8) for label in labels}
             write_private(path, json.dumps(pins))
-        return str(json.loads(path.read_text())["user"])
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
 
     def start(self) -> None:
-        """The token is there when it returns."""
+        """The tokens are there when it returns."""
         _ = self.module
         tokens = self.folder / "tokens"
         tokens.mkdir(mode=0o700, exist_ok=True)
@@ -70,7 +86,8 @@ class SoftHsm:
             f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
         )
         if not any(tokens.iterdir()):
-            self._initialise()
+            for label in (self.label, *map(self.label_of, self.rooted)):
+                self._initialise(label)
 
     def stop(self) -> None:
         """Nothing runs."""
@@ -81,13 +98,9 @@ class SoftHsm:
         """All its keys are gone."""
         shutil.rmtree(self.folder / "tokens", ignore_errors=True)
 
-    def _initialise(self) -> None:
-        pins = ["--pin", self.pin, "--so-pin", self._officer_pin]
-        self._run("--init-token", "--free", "--label", self.label, *pins)
-
-    @property
-    def _officer_pin(self) -> str:
-        return str(json.loads((self.folder / "pins.json").read_text())["officer"])
+    def _initialise(self, label: str) -> None:
+        pins = ["--pin", self.pin_for(label), "--so-pin", self.pin_for(OFFICER)]
+        self._run("--init-token", "--free", "--label", label, *pins)
 
     def _run(self, *arguments: str) -> None:
         subprocess.run(
