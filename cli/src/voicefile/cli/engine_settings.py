@@ -190,7 +190,7 @@ class EngineSettings(BaseSettings):
     def _require(self, service: str, needed: list[str]) -> None:
         missing = [variable(name) for name in needed if not getattr(self, name)]
         if missing:
-            raise SettingsRefused(f"{service} can't be served without {', '.join(missing)}.")
+            raise SettingsRefused(f"{service} can't be used without {', '.join(missing)}.")
 
 
 def variable(name: str) -> str:

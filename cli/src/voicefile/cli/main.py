@@ -7,9 +7,9 @@ code, and the embedded vault no engine's client.
 # ruff: noqa: PLC0415
 
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 import uvloop
@@ -19,6 +19,9 @@ from voicefile.chassis.wire import PortTaken
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.place import AlreadyRunning
 from voicefile.cli.prepare import app as prepare
+from voicefile.crypto.rootkey import RootUnavailable
+from voicefile.docstore.migrations import MigrationsDisagree
+from voicefile.docstore.port import StoreIsNewer, StoreUnavailable
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__
@@ -29,6 +32,10 @@ app.add_typer(prepare, name="prepare")
 
 
 Command = Coroutine[None, None, int]
+AWAY: Final[Mapping[type[Exception], str]] = {
+    StoreUnavailable: "The document store can't be reached. Nothing was stored.",
+    RootUnavailable: "The root key can't be reached. Nothing was stored.",
+}
 
 
 def _run(command: Command) -> None:
@@ -42,6 +49,10 @@ def _run(command: Command) -> None:
         sys.exit(f"{taken}. Stop that, or set VOICEFILE_PORT to another.")
     except SettingsRefused as refused:
         sys.exit(str(refused))
+    except tuple(AWAY) as away:
+        sys.exit(AWAY[type(away)])
+    except (StoreIsNewer, MigrationsDisagree) as other:
+        sys.exit(f"The store was left by other code: {other}.")
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -89,11 +100,15 @@ def demo() -> None:
 
 
 @app.command()
-def migrate() -> None:
-    """Bring every store to this version; done at each start, too."""
+def migrate(
+    service: Annotated[
+        str | None, typer.Argument(help="Whose store, where services run apart.")
+    ] = None,
+) -> None:
+    """Bring every store to this version, or one; done at each start, too."""
     from voicefile.cli.migrate import migrate as run_migrate
 
-    _run(run_migrate(_deployment()))
+    _run(run_migrate(_deployment(), service))
 
 
 @tenant.command("open")

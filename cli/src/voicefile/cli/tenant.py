@@ -1,4 +1,7 @@
-"""Tenants from the command line, while the vault is stopped: open, list, close."""
+"""Tenants from the command line: open, list, close.
+
+The embedded vault is stopped meanwhile; services that run apart go on.
+"""
 
 import re
 import sys
@@ -16,6 +19,7 @@ from voicefile.chassis.logs import configure
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.demo import OPERATOR
 from voicefile.cli.embedded import embedded
+from voicefile.cli.engine_settings import EngineSettings, read
 from voicefile.cli.place import Place
 from voicefile.identity.principal import Role
 
@@ -25,8 +29,22 @@ NO_SUCH: Final = "There is no such tenant: `voicefile tenant list` shows those t
 
 @asynccontextmanager
 async def _ports(settings: DeploymentSettings) -> AsyncIterator[Ports]:
-    """Auth of a vault that serves nobody meanwhile; its events still reach the log."""
+    """Auth's ports, in the form that the settings describe."""
     harden()
+    if read(EngineSettings).mongo_uri is None:
+        async with _embedded_ports(settings) as ports:
+            yield ports
+        return
+    from voicefile.cli.apart.administer import auth_ports  # noqa: PLC0415 the cluster's alone
+
+    configure("voicefile", console=False)
+    async with auth_ports(on_failure=_give_up) as ports:
+        yield ports
+
+
+@asynccontextmanager
+async def _embedded_ports(settings: DeploymentSettings) -> AsyncIterator[Ports]:
+    """Auth of a vault that serves nobody meanwhile; its events still reach the log."""
     place = Place(settings.data_dir)
     with place.held(), place.opened_log() as log:
         configure("voicefile", stream=log, console=False)

@@ -8,7 +8,6 @@ An engine's client is loaded by who uses it: the portal has neither a store's no
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -18,13 +17,14 @@ from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.calls import client_context, engine_client, service_client
 from voicefile.chassis.health import Check
 from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.apart.migrating import migrated
 from voicefile.cli.engine_settings import EngineSettings
 from voicefile.cli.store_plan import StorePlan
 from voicefile.crypto.rootkey import RootKey
 from voicefile.crypto.rootkey_file import FileRootKey
 from voicefile.crypto.secret import SecretText
 from voicefile.docstore.lease import ALONE, Leadership, Lease
-from voicefile.docstore.migrations import MIGRATIONS, migrate
+from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
@@ -54,6 +54,12 @@ class Engines:
 
     async def documents(self, plan: StorePlan) -> DocStore:
         """The service's own store, brought to this version. Raises StoreIsNewer."""
+        store = await self.opened(plan)
+        await migrated(store, plan)
+        return store
+
+    async def opened(self, plan: StorePlan) -> DocStore:
+        """The service's own store, as it was left."""
         from voicefile.eventbus.sent import SENT
 
         told = self._told
@@ -66,7 +72,6 @@ class Engines:
             on_broken=self.on_failure,
         )
         self._running.push_async_callback(store.close)
-        await migrate(store, plan.steps, code_version=version("voicefile-cli"))
         return store
 
     def leadership(self, store: DocStore) -> Leadership:

@@ -1,0 +1,57 @@
+"""Commands over the store of a service that runs apart, while its instances serve."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+
+from voicefile.auth import app as auth
+from voicefile.auth.ports import Ports
+from voicefile.auth.settings import AuthSettings
+from voicefile.auth.tenants.open_tenant import first_start
+from voicefile.chassis.inprocess import in_process_client
+from voicefile.cli.apart.auth import PLAN
+from voicefile.cli.apart.engines import Engines
+from voicefile.cli.apart.migrating import migrated
+from voicefile.cli.engine_settings import read, read_settings
+from voicefile.cli.store_plan import StorePlan
+from voicefile.eventbus.memory import MemoryEventBus
+
+
+@asynccontextmanager
+async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterator[Ports]:
+    """Auth's ports over its own store and root. Raises SettingsRefused, StoreUnavailable.
+
+    Nothing is published from here: the instance of auth that leads does that. So this needs
+    neither the bus nor any other service.
+    """
+    settings, told = read_settings()
+    told.require_store("auth")
+    async with AsyncExitStack() as running:
+        engines = Engines("auth", settings, told, running=running, on_failure=on_failure)
+        service = auth.build(
+            read(AuthSettings),
+            deployment=engines.deployment,
+            docs=await engines.documents(PLAN),
+            bus=MemoryEventBus(),
+            root=engines.root(),
+            client=await running.enter_async_context(in_process_client({})),
+            on_failure=on_failure,
+        )
+        ports: Ports = service.public.state.ports
+        await first_start(ports)
+        yield ports
+
+
+async def migrate_one(service: str, *, on_failure: Callable[[Exception], None]) -> int:
+    """Runs what is outstanding for one service. Raises as `auth_ports` does, and StoreIsNewer."""
+    settings, told = read_settings()
+    told.require_store(service)
+    plan: StorePlan = import_module(f"voicefile.cli.apart.{service}").PLAN
+    async with AsyncExitStack() as running:
+        engines = Engines(service, settings, told, running=running, on_failure=on_failure)
+        store = await engines.opened(plan)
+        for step in await migrated(store, plan):
+            sys.stdout.write(f"{service}: {step.number} {step.name}\n")
+    sys.stdout.write(f"{service}: up to date\n")
+    return 0
