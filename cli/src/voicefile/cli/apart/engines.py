@@ -60,10 +60,11 @@ class Engines:
 
     async def opened(self, plan: StorePlan) -> DocStore:
         """The service's own store, as it was left."""
+        from voicefile.docstore.mongo import MongoDocStore
         from voicefile.eventbus.sent import SENT
 
         told = self._told
-        store: DocStore = await _adapter("voicefile.docstore.mongo").MongoDocStore.open(
+        store = await MongoDocStore.open(
             _shown(told.mongo_uri),
             told.database(self.service),
             (*plan.collections, MIGRATIONS, SENT),
