@@ -1,18 +1,23 @@
 """Delivery out of a broker's log: a record is passed when it is handled, or buried, and not before.
 
-A failed batch comes again event by event. Who is to blame is found out in this order:
+A failed batch comes again event by event. Who is to blame for one that fails for good?
 
-* the handler's engines are away (`is_outage`): all wait, for ever, nothing is buried;
-* one event fails for good, and the next one does not: poison, buried as a dead letter;
-* several in a row fail for good: the group is down, and all wait. So that a handful of poison
-  ones in a row is not taken for that for ever, an event of another key is tried ahead of its
-  turn (it comes again): if it is handled, the group is alive and the others are poison.
+* If the handler's engines are away (`is_outage`), no event is: all wait, for ever.
+* If an event of another key is handled, tried ahead of its turn (it comes again in its turn), the
+  group is alive: the failing one gets a last chance, and is poison.
+* If no other is handled either, the group is down: all wait, for ever.
+* If there is no other, the first two count as poison, and the next one waits for others to come.
+
+An event that waits is overtaken by none of its key, with one exception: of a group that has been
+down for a while, the newest event of all is tried as well. Or poison in a row that happens to
+hold one of every key would be taken for a group that is down, for ever.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from voicefile.eventbus.attempts import DOWN_AFTER, Attempts, Patience, is_outage
 from voicefile.eventbus.dead_letter import DeadLetter
@@ -49,6 +54,16 @@ class _Readable:
     event: Event
 
 
+class _Verdict(Enum):
+    """Of an event that failed for good."""
+
+    HANDLED = auto()
+    """At its last chance."""
+    POISON = auto()
+    DOWN = auto()
+    """It is not the event, as far as can be told."""
+
+
 class Delivery:
     """One group's way through one topic. `leave` is set when it is to give up soon."""
 
@@ -68,16 +83,13 @@ class Delivery:
         self._bury = bury
         self._leave = leave
         self._attempts = Attempts(topic, group, handler, patience=patience, leave=leave)
-        self._in_a_row = 0
-        self._alive = False
-        """Whether an event ahead of its turn was just handled, while others failed."""
-        self._proven = False
-        """The same, for the round under way."""
+        self._down = False
+        self._alone_in_a_row = 0
+        """So many were buried without anything else to compare them with."""
         self._wait_s = 0.0
 
     async def deliver(self, records: Sequence[Taken]) -> Outcome:
         """Records in the order of their partitions. What is not passed has to be brought again."""
-        self._proven, self._alive = self._alive, False
         size = self._patience.batch_max
         for start in range(0, len(records), size):
             if self._leave.is_set():
@@ -86,7 +98,7 @@ class Delivery:
             passed = await self._batch(records, start, end)
             if passed < end:
                 return self._waiting(passed)
-        # Not `_worked`: what was buried last counts on, into the next records.
+        # Not `_worked`: what was buried alone counts on, into the next records.
         self._wait_s = 0.0
         group_waiting().labels(self._topic, self._group).set(0)
         return Outcome(len(records))
@@ -116,49 +128,40 @@ class Delivery:
         return 0 if is_outage(failure) else await self._singly(batch, rest)
 
     async def _singly(self, batch: Sequence[_Readable], rest: Sequence[_Readable]) -> int:
-        suspects: list[tuple[_Readable, Exception]] = []
         for number, one in enumerate(batch):
-            failure = await self._attempts.in_the_end(one.event, tries=self._tries())
+            # While the group is down, one more try is enough to see whether it still is.
+            tries = 1 if self._down else self._patience.tries_max
+            failure = await self._attempts.in_the_end(one.event, tries=tries)
             if failure is None:
-                if not await self._all_buried(suspects):
-                    return number - len(suspects)
-                suspects.clear()
                 self._worked()
                 events_handled().labels(self._topic, self._group).inc()
                 continue
             if self._leave.is_set() or is_outage(failure):
-                return number - len(suspects)
-            suspects.append((one, failure))
-            self._in_a_row += 1
-            if self._in_a_row >= DOWN_AFTER and not self._proven:
-                _log.error("group_down", extra={"topic": self._topic, "group": self._group})
-                first = number + 1 - len(suspects)
-                self._alive = await self._somebody_is_handled(rest[first:])
-                return first
-        return len(batch) if await self._all_buried(suspects) else len(batch) - len(suspects)
+                return number
+            verdict = await self._verdict(one, rest[number + 1 :])
+            if verdict is _Verdict.DOWN:
+                return number
+            if verdict is _Verdict.POISON and not await self._buried(one.taken, failure):
+                return number
+        return len(batch)
 
-    def _tries(self) -> int:
-        # While everything fails, one more try each time is enough to see whether it still does.
-        down = self._in_a_row >= DOWN_AFTER and not self._proven
-        return 1 if down else self._patience.tries_max
-
-    async def _somebody_is_handled(self, rest: Sequence[_Readable]) -> bool:
-        """Tries the newest event that overtakes no other of its key."""
-        keys: set[str] = set()
-        probe: _Readable | None = None
-        for each in rest:
-            if each.event.key not in keys:
-                probe = each
-            keys.add(each.event.key)
-        if probe is None or probe is rest[0]:
-            return False
-        return await self._attempts.once([probe.event]) is None
-
-    async def _all_buried(self, suspects: Sequence[tuple[_Readable, Exception]]) -> bool:
-        for one, failure in suspects:
-            if not await self._buried(one.taken, failure):
-                return False
-        return True
+    async def _verdict(self, one: _Readable, rest: Sequence[_Readable]) -> _Verdict:
+        probes = _probes(one.event.key, rest)
+        if self._down:
+            probes += rest[-1:]
+        for probe in probes:
+            if await self._attempts.once([probe.event]) is None:
+                self._worked()
+                failure = await self._attempts.once([one.event])
+                if failure is None:
+                    return _Verdict.HANDLED
+                return _Verdict.DOWN if is_outage(failure) else _Verdict.POISON
+        self._alone_in_a_row += not rest
+        if not rest and self._alone_in_a_row < DOWN_AFTER:
+            return _Verdict.POISON
+        self._down = True
+        _log.error("group_down", extra={"topic": self._topic, "group": self._group})
+        return _Verdict.DOWN
 
     async def _buried(self, taken: Taken, failure: Exception) -> bool:
         letter = DeadLetter(
@@ -173,7 +176,8 @@ class Delivery:
         return await self._bury(letter)
 
     def _worked(self) -> None:
-        self._in_a_row = 0
+        self._down = False
+        self._alone_in_a_row = 0
         self._wait_s = 0.0
         group_waiting().labels(self._topic, self._group).set(0)
 
@@ -182,3 +186,18 @@ class Delivery:
         if not self._leave.is_set():
             group_waiting().labels(self._topic, self._group).set(1)
         return Outcome(passed, self._wait_s)
+
+
+def _probes(key: str, rest: Sequence[_Readable]) -> list[_Readable]:
+    """Events that may be tried ahead of their turn: the newest, one in the middle, the next one.
+
+    Spread, because poison likes to come in a row.
+    """
+    seen = {key}
+    free: list[_Readable] = []
+    for each in rest:
+        if each.event.key not in seen:
+            seen.add(each.event.key)
+            free.append(each)
+    places = dict.fromkeys((len(free) - 1, len(free) // 2, 0)) if free else {}
+    return [free[place] for place in places]
