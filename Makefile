@@ -44,6 +44,9 @@ services-down:  ## stop them and forget what they stored
 faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
 	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults
 
+cluster: $(VENV)/.dev  ## the suites of the whole vault over services apart: Kafka, a document store, S3
+	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/cluster tests/journeys tests/isolation
+
 bench: $(VENV)/.dev  ## print the figures, each as a ratio against a baseline of the same run
 	@$(BIN)/python -m tests.bench
 
@@ -71,4 +74,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.PHONY: help setup run check test format proto proto-lint services services-down faults bench lock clean
+.PHONY: help setup run check test format proto proto-lint services services-down faults cluster bench lock clean

@@ -87,6 +87,8 @@ class Crowd:
         kind = "info" if answer.is_server_error else "fail"
         strange = answer.status_code not in expected or WRONG_REFUSAL in answer.text
         told = {"status": answer.status_code, "unexpected": strange, "text": answer.text[:300]}
+        if people.REQUEST_ID in answer.headers:
+            told["request"] = answer.headers[people.REQUEST_ID]
         self.history.tell(op, kind, **told)
         return op, None
 
@@ -140,7 +142,8 @@ class Crowd:
             )
 
         # 409: its PIN was replaced since, so there is no answer any more to be repeated.
-        op, answer = await self._asked("upload", ask, key=key, expected={409, 503})
+        # 507: there is no room for it just now.
+        op, answer = await self._asked("upload", ask, key=key, expected={409, 503, 507})
         if answer is None:
             return None
         self.history.tell(op, "ok", answer=answer.json())
@@ -244,6 +247,7 @@ class Crowd:
             digest = hashlib.sha256(answer.content).hexdigest()
             request = answer.headers[people.REQUEST_ID]
             self.history.tell(op, "ok", sha256=digest, request=request)
+        return answer is not None
 
     async def _leave(self, client, headers, session):
         op, answer = await self._asked(

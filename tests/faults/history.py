@@ -91,22 +91,23 @@ class Found:
     deeds: list
 
 
-def complaints(ops, sounds, found, *, guessed=None, limits=None):
+def complaints(ops, sounds, found, *, guessed=None, limits=None, slack_s=SLACK_S):
     """Everything this vault has done that it must not have, in words.
 
-    `sounds`: SHA-256 of each key's audio; `guessed`: the credential that strangers guessed at.
+    `sounds`: SHA-256 of each key's audio; `guessed`: the credential that strangers guessed at;
+    `slack_s`: how late a deed may have been written down.
     """
     return [
-        *_of_uploads(ops, sounds, found),
+        *of_uploads(ops, sounds, found),
         *_of_listening(ops, sounds),
         *_of_pins(ops),
         *_of_deeds(ops, found),
-        *_of_guesses(found, guessed, limits or Limits()),
+        *_of_guesses(found, guessed, limits or Limits(), slack_s),
         *(f"unexpected: {op.asked} {op.told}" for op in ops if op.told.get("unexpected")),
     ]
 
 
-def _of_uploads(ops, sounds, found):
+def of_uploads(ops, sounds, found):
     keys_of = defaultdict(set)
     for op in ops:
         if op.what != "upload" or not op.ok:
@@ -196,12 +197,16 @@ def _of_deeds(ops, found):
 
 
 def _of_releases(ops, requests):
-    """What was heard in one life of the vault was released in it, to that session."""
+    """What was heard in one life of the vault was released in it, to that session.
+
+    Where the answer to somebody was lost on the way, that may have been whom it was released to.
+    """
     released = {
         (op.asked["session"], op.asked["life"])
         for op in ops
-        if op.what == "listen" and op.ok
-        if any(requests[action, op.told["request"]] for action in _RELEASED)
+        if op.what == "listen"
+        if _told_to_nobody(op)
+        or any(requests[action, op.told.get("request")] for action in _RELEASED)
     }
     for op in ops:
         if op.what != "listen" or not op.ok:
@@ -210,18 +215,22 @@ def _of_releases(ops, requests):
             yield f"heard without a release in the log, op {op.asked['op']}"
 
 
-def _of_guesses(found, guessed, limits):
+def _told_to_nobody(op):
+    return op.type == "info" and "request" not in op.told
+
+
+def _of_guesses(found, guessed, limits, slack_s):
     """Guesses that were checked are refused sign-ins in the log; no more than the rules allow.
 
     A try is charged just before it is checked and recorded just after. So the times in the log
-    are a little late, each by another bit: `SLACK_S` of it is forgiven.
+    are a little late, each by another bit, and a process that was stopped by more: `slack_s`.
     """
     times = guesses(found.deeds, guessed)
     tries = Tries()
     for at, at_ms in enumerate(times):
         charged = charge(
             tries,
-            now_ms=at_ms + SLACK_S * 1000,
+            now_ms=at_ms + int(slack_s * 1000),
             most=limits.stranger_tries_per_day,
             window_ms=86_400_000,
             waits_s=limits.stranger_waits_s,

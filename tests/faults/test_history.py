@@ -179,3 +179,33 @@ def test_what_was_answered_and_lost_on_the_way_may_have_been_done(tmp_path):
     found = left()
     found.deeds.append(deed(Action.ACTION_CREDENTIAL_REISSUED, request="?"))
     assert complaints(read(tmp_path / "h"), SOUNDS, found, guessed=GUESSED) == []
+
+
+def test_a_release_that_was_told_to_nobody_is_a_release_all_the_same(tmp_path):
+    lived(tmp_path / "h")
+    history = History(tmp_path / "h")
+    history._numbers = iter([98, 99])
+    history.tell(history.invoke("listen", key="k2", session="s2"), "info", why="ReadTimeout")
+    op = history.invoke("listen", key="k2", session="s2")
+    history.tell(op, "ok", request="q99", sha256=SOUNDS["k2"])
+    assert complaints(read(tmp_path / "h"), SOUNDS, left(), guessed=GUESSED) == []
+
+
+def test_a_refusal_is_no_release(tmp_path):
+    lived(tmp_path / "h")
+    history = History(tmp_path / "h")
+    history._numbers = iter([98, 99])
+    refused = {"status": 503, "request": "q98"}
+    history.tell(history.invoke("listen", key="k2", session="s2"), "info", **refused)
+    op = history.invoke("listen", key="k2", session="s2")
+    history.tell(op, "ok", request="q99", sha256=SOUNDS["k2"])
+    heard = complaints(read(tmp_path / "h"), SOUNDS, left(), guessed=GUESSED)
+    assert any("without a release" in each for each in heard), heard
+
+
+def test_guesses_a_stopped_process_recorded_late_are_forgiven_by_so_much_and_no_more(tmp_path):
+    ops, found = lived(tmp_path / "h"), left()
+    found.deeds += guesses(1, 2, 9, 32)
+    assert complaints(ops, SOUNDS, found, guessed=GUESSED)
+    assert complaints(ops, SOUNDS, found, guessed=GUESSED, slack_s=12) == []
+    assert complaints(ops, SOUNDS, found, guessed=GUESSED, slack_s=6)

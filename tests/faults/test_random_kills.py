@@ -15,7 +15,6 @@ import statistics
 import time
 from collections import Counter
 
-import httpx
 import pytest
 from tests.faults import people
 from tests.faults.crowd import Crowd, sound_of
@@ -23,6 +22,7 @@ from tests.faults.history import Found, History, complaints, guesses, read
 from tests.faults.opened_vault import opened
 from tests.faults.post_mortem import DAY_S, all_of, examine, examine_swept, settled
 from tests.faults.rehearsal import ROOT
+from tests.faults.second_look import heard_whole, retried
 from tests.faults.served_vault import ServedVault
 
 from voicefile.auth.store import ACCESS
@@ -97,45 +97,6 @@ async def found(stage, company, crowd, keys):
     deeds = [deed for deed in before.deeds if deed.action not in UPLOADING]
     deeds += [deed for deed in after.deeds if deed.action in UPLOADING]
     return Found(answers, heard, recordings, deeds), before
-
-
-async def retried(client, token, key, filed):
-    """The answer as it is now; the one told before where a re-issue has closed it."""
-    for _ in range(20):
-        answer = await people.upload(
-            client, token=token, key=key, audio=sound_of(key), said=people.told_about(key)
-        )
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            break
-        await asyncio.sleep(0.5)
-    if answer.status_code == httpx.codes.CONFLICT and filed is not None:
-        assert answer.json()["type"].endswith(":answer-expired"), answer.text
-        return filed.answer
-    assert answer.status_code == httpx.codes.CREATED, answer.text
-    return answer.json()
-
-
-async def heard_whole(client, token, answer, filed):
-    """What ID and PIN open; where nobody knows the PIN any more, a new one is made."""
-    pin = filed.pin if filed else answer["pin"]
-    if filed and not filed.sure:
-        status = await people.status_of(client, token=token, recording=answer["recording_id"])
-        made = await people.reissued(client, token=token, credential=status.json()["credential_id"])
-        pin = made.raise_for_status().json()["pin"]
-    entered = await people.sign_in(client, answer["access_id"], pin)
-    if entered.status_code != httpx.codes.CREATED:
-        return None
-    headers = people.session(entered)
-    (only,) = await people.listed(client, headers)
-    assert only["recording_id"] == answer["recording_id"]
-    for _ in range(20):
-        audio = await people.heard(client, headers, answer["recording_id"])
-        if audio.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            break
-        await asyncio.sleep(0.2)
-    assert audio.status_code == httpx.codes.OK, audio.text
-    await people.logged_out(client, headers)
-    return hashlib.sha256(audio.content).hexdigest()
 
 
 async def test_whatever_is_killed_nothing_acknowledged_is_lost(tmp_path, capsys):

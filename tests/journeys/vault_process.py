@@ -43,6 +43,7 @@ class VaultProcess:
     health_url: str
     process: subprocess.Popen[bytes] = field(repr=False)
     started_in_s: float = 0.0
+    deployment: bytes = b"local"
 
     @property
     def known(self) -> dict[str, Any]:

@@ -215,7 +215,8 @@ class Work:
                 f"/ingest/v1/recordings/{filed['recording_id']}", headers=bearer(self.token)
             )
         )
-        context = pin_context(b"local", self.tenant, status["credential_id"])
+        deployment = self.day.vault.deployment
+        context = pin_context(deployment, self.tenant, status["credential_id"])
         sealed = base64.b64decode(filed["sealed_pin"])
         pin = open_text(self.letter_shop, sealed, context.encode()).decode()
         self.filed[-1]["pin"] = self.day.hide("PIN for the letter shop", pin)

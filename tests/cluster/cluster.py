@@ -1,0 +1,240 @@
+"""The vault as it runs in earnest: every service apart, several of each, over real engines.
+
+All of it on this machine: engines and services are processes, each with ports, certificate and
+database of its own; a supervisor starts again what ends. With `wired=True` a proxy stands before
+every engine and every internal port, so that any pair can be cut apart.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.cluster import front
+from tests.cluster.front import Doors
+from tests.cluster.furniture import Engines, Furniture
+from tests.cluster.replica import Replica
+from tests.cluster.supervisor import Supervisor
+from tests.cluster.wires import Wires
+from tests.engines.certificates import certificate
+from tests.engines.environment import NotToBeHad
+
+from voicefile.chassis.tls import development_certificates
+
+DEPLOYMENT = "test"
+SERVICES = ("auth", "audit", "ingest", "playback", "portal")
+CALLS = {
+    "auth": ("audit",),
+    "audit": ("auth",),
+    "ingest": ("auth",),
+    "playback": ("auth",),
+    "portal": ("auth", "playback"),
+}
+"""Who calls whom inside."""
+STOPPED_IN_TURN = ("portal", "playback", "ingest", "auth", "audit")
+"""Who calls others ends first: what they give back at the end somebody has to take."""
+READY_S_MAX = 90.0
+STARTED_AT_ONCE = 4
+"""More would only make all of them slower on a machine of two cores."""
+
+
+class Cluster:
+    """Started once; `settings` are more environment variables, for the services they name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replicas: Mapping[str, int] | int = 2,
+        wired: bool = False,
+        engines: Callable[[Path, Path], Engines] = Engines.private,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.certificates = folder / "certificates"
+        self.settings = dict(settings or {})
+        counts = replicas if isinstance(replicas, Mapping) else dict.fromkeys(SERVICES, replicas)
+        self.engines = engines(folder / "engines", self.certificates)
+        self.replicas = {
+            service: [self._replica(service, n) for n in range(1, counts[service] + 1)]
+            for service in SERVICES
+        }
+        self.wires = Wires(self.callers) if wired else None
+        self.furniture = Furniture(self.engines)
+        self.supervisor = Supervisor(self.everybody)
+        self._doors_of: dict[str, int] = {}
+
+    def _replica(self, service: str, number: int) -> Replica:
+        return Replica(
+            self.folder / "services" / f"{service}-{number}",
+            self.certificates,
+            service=service,
+            number=number,
+            settings=self._settings_of,
+        )
+
+    @property
+    def everybody(self) -> list[Replica]:
+        return [replica for replicas in self.replicas.values() for replica in replicas]
+
+    def named(self, name: str) -> Replica:
+        """`auth-1`, or whatever else a replica is called."""
+        return next(replica for replica in self.everybody if replica.name == name)
+
+    def callers(self) -> dict[str, int]:
+        """Process ids by replica, of those who run."""
+        return {each.name: pid for each in self.everybody if (pid := each.pid) is not None}
+
+    @property
+    def doors(self) -> Doors:
+        return Doors(self.replicas, self._public.authority, self.certificates)
+
+    @property
+    def _public(self):
+        """What browsers and partners see: an authority apart from the services' own."""
+        return development_certificates(self.folder / "tls")
+
+    # ---- starting and ending ----
+
+    def start(self) -> None:
+        """Engines, what they have to know, services; all ready when it returns."""
+        certificate(self.certificates, "operator")
+        for service in SERVICES:
+            certificate(self.certificates, service)
+        self._public  # noqa: B018 - made before many processes look for it
+        self.engines.start()
+        self._wire()
+        self.furniture.arrange()
+        self.supervisor.start()
+        self.launch(self.everybody)
+        self.await_ready()
+
+    def launch(self, replicas: Iterable[Replica]) -> None:
+        for replica in replicas:
+            replica.launch()
+
+    def await_ready(self, *, within_s: float = READY_S_MAX) -> float:
+        """Until every replica that should run says it is ready; answers how long that took."""
+        began_s = time.monotonic()
+        wanted = [replica for replica in self.everybody if replica.wanted]
+        while left := [replica for replica in wanted if not replica.ready()]:
+            if time.monotonic() - began_s > within_s:
+                words = "\n".join(f"{each.name}: {each.last_words()}" for each in left)
+                raise AssertionError(f"not ready within {within_s} s:\n{words}")
+            wanted = left
+            time.sleep(0.1)
+        return time.monotonic() - began_s
+
+    def stop(self) -> list[str]:
+        """Services first, then engines; answers whose exit was not a clean one."""
+        self.supervisor.stop()
+        for service in STOPPED_IN_TURN:
+            self._at_once(Replica.stop, self.replicas[service])
+        unclean = [each.name for each in self.everybody if each.exit_code not in {None, 0}]
+        if self.wires is not None:
+            self.wires.stop()
+        self.engines.stop()
+        return unclean
+
+    def rolling_restart(self, service: str, *, began: Callable[[str], None] = print) -> None:
+        """One replica after the other, each ready before the next is stopped."""
+        for replica in self.replicas[service]:
+            began(replica.name)
+            replica.stop()
+            replica.start()
+
+    def with_settings(self, settings: Mapping[str, str]) -> None:
+        """Restarts the services whose settings are others now."""
+        changed = dict(self.settings.items() ^ dict(settings).items())
+        services = [each for each in SERVICES if any(_concerns(name, each) for name in changed)]
+        self.settings = dict(settings)
+        affected = [replica for service in services for replica in self.replicas[service]]
+        self._at_once(Replica.stop, affected)
+        self.launch(affected)
+        self.await_ready()
+
+    @staticmethod
+    def _at_once(work: Callable[[Replica], None], replicas: Iterable[Replica]) -> None:
+        with ThreadPoolExecutor(STARTED_AT_ONCE) as hands:
+            for each in list(hands.map(work, replicas)):
+                assert each is None
+
+    # ---- addresses ----
+
+    def client(self, *, peer: str | None = None, address: str = front.LOCAL) -> httpx.AsyncClient:
+        """Reaches every public door as nobody, or every internal one as the named service."""
+        return front.client(self.doors, peer=peer, address=address)
+
+    def _wire(self) -> None:
+        targets = dict(self.engines.ports)
+        targets |= {replica.name: replica.internal for replica in self.everybody}
+        for name, port in targets.items():
+            wanted = self.engines.proxied.get(name, 0)
+            self._doors_of[name] = (
+                port if self.wires is None else self.wires.add(name, port, port=wanted)
+            )
+
+    def _settings_of(self, replica: Replica) -> dict[str, str]:
+        service = replica.service
+        own = str(self.certificates / f"{service}.pem")
+        urls = {
+            f"VOICEFILE_{other.upper()}_URL": ",".join(
+                f"https://127.0.0.1:{self._doors_of[each.name]}" for each in self.replicas[other]
+            )
+            for other in CALLS[service]
+        }
+        return {
+            "VOICEFILE_DEPLOYMENT": DEPLOYMENT,
+            "VOICEFILE_SERVICE_CERTIFICATE": own,
+            "VOICEFILE_SERVICE_CA": str(self.certificates / "ca.pem"),
+            "VOICEFILE_TLS_CERTIFICATE": str(self._public.server),
+            "VOICEFILE_DRAIN_S": "0.5",
+            **urls,
+            **self.furniture.settings(service, own, self._doors_of),
+            **{name: value for name, value in self.settings.items() if _concerns(name, service)},
+        }
+
+
+def _concerns(setting: str, service: str) -> bool:
+    """Whether the service reads it: its own, or everybody's."""
+    of = [each for each in SERVICES if setting.startswith(f"VOICEFILE_{each.upper()}_")]
+    return not of or service in of
+
+
+_shared: dict[int, Cluster] = {}
+_making = threading.Lock()
+
+
+def own_settings() -> dict[str, str]:
+    """What the test's environment says about services: `VOICEFILE_INGEST_…` and the like."""
+    prefixes = tuple(f"VOICEFILE_{each.upper()}_" for each in SERVICES)
+    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+
+
+def the_cluster(folder: Callable[[], Path]) -> Cluster:
+    """The one of this pytest process, made when it is first asked for: starting takes its time."""
+    with _making:
+        found = _shared.get(os.getpid())
+        if found is None:
+            found = Cluster(folder(), settings=own_settings())
+            try:
+                found.start()
+            except NotToBeHad as why:
+                pytest.skip(f"NOT RUN: {why}")
+            _shared[os.getpid()] = found
+    found.with_settings(own_settings())
+    return found
+
+
+def end_the_cluster() -> Iterator[str]:
+    """Stops it; tells what ended otherwise than it should, and who was started again."""
+    cluster = _shared.pop(os.getpid(), None)
+    if cluster is None:
+        return
+    restarts = {each.name: each.restarts for each in cluster.everybody if each.restarts}
+    yield from (f"{name} did not stop cleanly" for name in cluster.stop())
+    yield from (f"{name} ended by itself {count} times" for name, count in restarts.items())

@@ -1,0 +1,144 @@
+"""The way into a cluster: public prefixes to public ports, round robin, and the internal doors.
+
+What an ingress does, as a transport of httpx: chooses the service by the first part of the path
+and one of its replicas in turn, and passes everything else on as it is.
+"""
+
+import itertools
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from tests.cluster.replica import Replica
+
+BASE_URL = "https://vault.internal"
+INTERNAL = "/internal/"
+TIMEOUT_S = 60.0
+LOCAL = "127.0.0.1"
+CALLED_BY_NOBODY = "portal"
+"""It has no internal port."""
+ELSEWHERE = "auth"
+"""Who is asked for a path that belongs to nobody: an answer should come from a real door."""
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Where each service's replicas listen, and what to trust there."""
+
+    replicas: Mapping[str, Sequence[Replica]]
+    public_authority: Path
+    certificates: Path
+    turns: dict[str, Iterator[Replica]] = field(default_factory=dict)
+
+    def next(self, service: str) -> Replica:
+        """The replica whose turn it is; one that is stopped on purpose gets no turn."""
+        there = self.replicas[service]
+        turn = self.turns.setdefault(service, itertools.cycle(there))
+        for replica in itertools.islice(turn, len(there)):
+            if replica.wanted:
+                return replica
+        return there[0]
+
+    def service_of(self, path: str) -> str:
+        """By the first part of the path, as it was sent."""
+        first = path.split("?", maxsplit=1)[0].split("/")[1] if path.startswith("/") else ""
+        return first if first in self.replicas else ELSEWHERE
+
+    def public_trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.public_authority))
+
+    def internal_trust(self, peer: str | None) -> ssl.SSLContext:
+        """As the named service, or as somebody without a certificate."""
+        context = ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+        if peer is not None:
+            context.load_cert_chain(self.certificates / f"{peer}.pem")
+        return context
+
+
+class Front(httpx.AsyncBaseTransport):
+    """Carries requests to the cluster: as nobody to the public ports, as a peer to the internal.
+
+    `address` is where the client calls from (127.…), as throttles see it.
+    """
+
+    def __init__(
+        self,
+        doors: Doors,
+        *,
+        peer: str | None = None,
+        address: str = LOCAL,
+        public_only: bool = False,
+    ) -> None:
+        self._doors = doors
+        self._peer = peer
+        self._public_only = public_only
+        public = doors.public_trust()
+        if public_only and peer is not None:
+            public.load_cert_chain(doors.certificates / f"{peer}.pem")
+        self._public = _wire(public, address)
+        self._internal = _wire(doors.internal_trust(peer), address)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        target = request.url.raw_path
+        path = target.decode("ascii")
+        replica = self._doors.next(self._doors.service_of(path))
+        asks_inside = self._peer is not None or INTERNAL in path.split("?")[0]
+        closed = self._public_only or replica.service == CALLED_BY_NOBODY
+        inside = asks_inside and not closed
+        port = replica.internal if inside else replica.public
+        # Host and path stay as they were sent; only the connection goes elsewhere.
+        request.extensions = {
+            **request.extensions,
+            "target": target,
+            "sni_hostname": f"{replica.service}.voicefile.internal" if inside else "localhost",
+        }
+        sent = httpx.Request(
+            request.method,
+            request.url.copy_with(host=LOCAL, port=port, raw_path=b"/"),
+            headers=request.headers.raw,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        try:
+            wire = self._internal if inside else self._public
+            return await wire.handle_async_request(sent)
+        except (httpx.ReadError, httpx.ConnectError, httpx.RemoteProtocolError) as error:
+            if inside and self._peer is None and _unnamed(error):
+                return _not_let_in(request)
+            raise
+
+    async def aclose(self) -> None:
+        await self._public.aclose()
+        await self._internal.aclose()
+
+
+def _wire(trusted: ssl.SSLContext, address: str) -> httpx.AsyncHTTPTransport:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    return httpx.AsyncHTTPTransport(
+        verify=trusted, local_address=address, trust_env=False, limits=limits
+    )
+
+
+def _unnamed(error: Exception) -> bool:
+    """Whether the handshake failed for want of a certificate."""
+    return "certificate required" in str(error).lower().replace("_", " ")
+
+
+def _not_let_in(request: httpx.Request) -> httpx.Response:
+    """What a handshake without a certificate comes to: nobody was let in, no byte was read."""
+    return httpx.Response(httpx.codes.UNAUTHORIZED, request=request)
+
+
+def client(
+    doors: Doors,
+    *,
+    peer: str | None = None,
+    address: str = LOCAL,
+    public_only: bool = False,
+    timeout_s: float = TIMEOUT_S,
+) -> httpx.AsyncClient:
+    """A client of the whole cluster; with `public_only`, of its public ports, whoever it is."""
+    transport = Front(doors, peer=peer, address=address, public_only=public_only)
+    return httpx.AsyncClient(transport=transport, base_url=BASE_URL, timeout=timeout_s)
