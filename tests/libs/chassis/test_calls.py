@@ -13,9 +13,16 @@ import pytest
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from tests.libs.chassis.papers import papers
+from tests.libs.chassis.papers import papers, serial
 
-from voicefile.chassis.calls import REPEATABLE, REST_S, ServiceCalls, client_context, service_client
+from voicefile.chassis.calls import (
+    REPEATABLE,
+    REST_S,
+    ServiceCalls,
+    client_context,
+    engine_context,
+    service_client,
+)
 from voicefile.chassis.inprocess import MountRouter
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.renewing import Renewing
@@ -288,6 +295,35 @@ async def test_bodies_stream_both_ways(replica: Replica):
             assert await anext(chunks) == b"begin "
             replica.go_on.set()
             assert await anext(chunks) == b"end"
+
+
+async def test_an_engine_is_shown_the_new_certificate_by_a_library_that_keeps_one_context(
+    directory: Path,
+):
+    own, shown = service_certificate(directory, "playback"), []
+    serving = server_context(
+        service_certificate(directory, "kafka"), client_ca=directory / "ca.pem"
+    )
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        shown.append(int(writer.get_extra_info("peercert")["serialNumber"], 16))
+        writer.write(b"seen")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(note, "127.0.0.1", 0, ssl=serving) as server:
+        context = engine_context(own, authority=directory / "ca.pem")
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", server.sockets[0].getsockname()[1], ssl=context
+            )
+            assert await reader.readexactly(4) == b"seen"
+            writer.close()
+            expected = [*shown[:-1], serial(own)]
+            assert shown == expected
+            papers(directory, "playback", file="playback.pem")
+            await asyncio.sleep(1.1)  # files are looked at once a second
+    assert shown[0] != shown[1]
 
 
 async def test_neither_redirects_nor_cookies_nor_proxies_have_a_say(

@@ -14,7 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from voicefile.blobstore.port import BlobStore
-from voicefile.chassis.calls import client_context, engine_client, service_client
+from voicefile.chassis.calls import engine_client, engine_context, service_client
 from voicefile.chassis.health import Check
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.apart.migrating import migrated
@@ -90,7 +90,7 @@ class Engines:
         self.bus_used = bus = KafkaEventBus(
             told.kafka_bootstrap,
             client=self.service,
-            ssl=client_context(told.kafka_certificate, authority=told.kafka_ca),
+            ssl=engine_context(told.kafka_certificate, authority=told.kafka_ca),
             sasl=sasl,
             journal=SentJournal(store),
             consuming=consuming,

@@ -20,7 +20,7 @@ import httpx
 import structlog
 
 from voicefile.chassis.inprocess import BASE_URL
-from voicefile.chassis.renewing import Renewing
+from voicefile.chassis.renewing import RenewedContext, Renewing
 from voicefile.chassis.stack import where_it_broke
 from voicefile.chassis.tls import SERVICE_DOMAIN
 from voicefile.chassis.traceparent import Traced
@@ -53,6 +53,19 @@ def client_context(certificate: Path | None, *, authority: Path | None) -> ssl.S
     if certificate is not None:
         context.load_cert_chain(certificate)
     return context
+
+
+def engine_context(certificate: Path | None, *, authority: Path | None) -> ssl.SSLContext:
+    """How we call an engine whose client keeps one context; files that change are taken over.
+
+    Raises OSError.
+    """
+    return RenewedContext.of(
+        Renewing(
+            lambda: client_context(certificate, authority=authority),
+            files=[path for path in (certificate, authority) if path is not None],
+        )
+    )
 
 
 def service_client(

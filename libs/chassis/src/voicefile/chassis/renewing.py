@@ -4,7 +4,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -74,6 +74,24 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class RenewedContext(ssl.SSLContext):
+    """For a client library that keeps one context: each connection is made by the current one."""
+
+    _renewing: Renewing
+
+    @classmethod
+    def of(cls, renewing: Renewing) -> "RenewedContext":
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context._renewing = renewing
+        return context
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        return self._renewing.current().wrap_bio(*args, **kwargs)
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        return self._renewing.current().wrap_socket(*args, **kwargs)
 
 
 def in_front_of(renewing: Renewing, first: ssl.SSLContext) -> ssl.SSLContext:
