@@ -91,7 +91,7 @@ class Kafka(Engine):
 
     name = "kafka"
     port_names = ("main", "controller")
-    start_s_max = 120.0
+    start_s_max = 180.0
     lacks = (
         "one node: acks=all is the word of the leader alone, as there is no replica to be in sync",
         "what the kernel has not written yet is lost with the power; kill -9 loses nothing",

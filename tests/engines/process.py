@@ -103,11 +103,7 @@ class Engine:
     @property
     def pid(self) -> int | None:
         """Its process, also when another process started it; None when it doesn't run."""
-        try:
-            noted = json.loads((self.folder / "pid.json").read_text())
-        except FileNotFoundError:
-            return None
-        return noted["pid"] if birth_of(noted["pid"]) == noted["birth"] else None
+        return pid_in(self.folder)
 
     def start(self) -> None:
         """Ready when it returns. Does nothing where it runs already."""
@@ -229,6 +225,16 @@ class Engine:
                 return False
             time.sleep(POLL_S)
         return True
+
+
+def pid_in(folder: Path) -> int | None:
+    """The process whose folder it is; None when it doesn't run."""
+    try:
+        noted = json.loads((folder / "pid.json").read_text())
+    except FileNotFoundError:
+        return None
+    pid: int = noted["pid"]
+    return pid if noted["birth"] is not None and birth_of(pid) == noted["birth"] else None
 
 
 def birth_of(pid: int) -> str | None:

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines.process import pid_in
 
 HOME = Path(__file__).parents[2] / ".engines"
 EXPECTED = ("kafka", "mongo", "s3", "openbao", "softhsm", "collector")
 NOBODY_SAID_UP = "no engines run: `make services` starts them"
 
 
-def state() -> dict[str, Any]:
+def state(home: Path = HOME) -> dict[str, Any]:
     """All of `.engines/state.json`; empty where there is none."""
     try:
-        found: dict[str, Any] = json.loads((HOME / "state.json").read_text())
+        found: dict[str, Any] = json.loads((home / "state.json").read_text())
     except FileNotFoundError:
         return {"missing": {}}
     return found
@@ -32,11 +33,15 @@ def why_missing(name: str) -> str | None:
 
 
 def engine(name: str) -> dict[str, Any]:
-    """Its entry in the state. Skips the test with the reason where it is missing."""
+    """Its entry in the state. Skips the test with the reason where it is missing; fails it where
+    an engine that was started is there no more."""
     why = why_missing(name)
     if why is not None:
         pytest.skip(f"no {name}: {why}")
     entry: dict[str, Any] = state()[name]
+    folder = Path(entry["folder"])
+    if (folder / "pid.json").exists() and pid_in(folder) is None:
+        pytest.fail(f"{name} has ended; its last words are in {folder / 'log.txt'}")
     return entry
 
 
@@ -48,13 +53,13 @@ def certificates() -> Path:
     return Path(found)
 
 
-def summary() -> list[str]:
+def summary(home: Path = HOME) -> list[str]:
     """One line about what is there, and one for each that is missing."""
-    known = state()
+    known = state(home)
     there = [name for name in (*EXPECTED, "tansu") if name in known]
     missing = [name for name in EXPECTED if name not in known]
     if len(missing) == len(EXPECTED) and not known["missing"]:
         return [f"MISSING: all; {NOBODY_SAID_UP}"]
     lines = [", ".join(f"{name} = {known[name]['kind']}" for name in there)] if there else []
-    lines += [f"MISSING: {name}: {why_missing(name)}" for name in missing]
+    lines += [f"MISSING: {n}: {known['missing'].get(n, NOBODY_SAID_UP)}" for n in missing]
     return lines
