@@ -19,6 +19,7 @@ BENCHES = (
     "rotation",
     "growth",
     "start_up",
+    "tracing",
     "enumeration",
 )
 OWN_FORM = ("enumeration",)

@@ -496,6 +496,31 @@ def test_no_variable_of_the_library_decides_what_is_kept(monkeypatch):
     assert dict(span.attributes) == {"http.request.method": "POST"}
 
 
+@pytest.mark.parametrize(("share", "least", "most"), [(1.0, 400, 400), (0.25, 50, 150), (0, 0, 0)])
+def test_of_the_traces_that_begin_here_a_share_is_recorded(share, least, most):
+    exporter = InMemorySpanExporter()
+    provider = tracer_provider("auth", exporter=exporter, share=share)
+    tracer = provider.get_tracer(SCOPE)
+    for _ in range(400):
+        with tracer.start_as_current_span("call auth") as outer:
+            inner = tracer.start_span("call audit")
+            assert inner.is_recording() == outer.is_recording()
+            inner.end()
+    provider.shutdown()
+    assert 2 * least <= len(exporter.get_finished_spans()) <= 2 * most
+
+
+def test_whoever_calls_decides_whether_it_is_recorded():
+    exporter = InMemorySpanExporter()
+    provider = tracer_provider("auth", exporter=exporter, share=0)
+    tracer = provider.get_tracer(SCOPE)
+    for flags in ("00", "01"):
+        caller = trace.NonRecordingSpan(parsed(SENT[:-2] + flags))
+        tracer.start_span("call audit", context=trace.set_span_in_context(caller)).end()
+    provider.shutdown()
+    assert len(exporter.get_finished_spans()) == 1
+
+
 # Where they go.
 
 

@@ -12,7 +12,11 @@ async def sending_traces(process: str) -> AsyncIterator[None]:
     """Sends the process's traces while entered, if it is told where to. Raises SettingsRefused."""
     told = read(TelemetrySettings)
     sending = exporting(
-        process, endpoint=told.otlp_endpoint, ca=told.otlp_ca, certificate=told.otlp_certificate
+        process,
+        endpoint=told.otlp_endpoint,
+        ca=told.otlp_ca,
+        certificate=told.otlp_certificate,
+        share=told.otlp_share,
     )
     try:
         await sending.__aenter__()

@@ -21,11 +21,11 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from pydantic import AfterValidator
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from voicefile.chassis.metrics import spans_lost, spans_sent
+from voicefile.chassis.metrics import shown, spans_lost, spans_sent
 from voicefile.chassis.spans import SCOPE, AllowedSpans
 
 __all__ = ["SCOPE", "AllowedSpans", "TelemetrySettings", "exporting", "install", "tracer_provider"]
@@ -75,6 +75,9 @@ class TelemetrySettings(BaseSettings):
     otlp_certificate: Path | None = None
     """PEM file with the chain and key to show to a collector that asks for a certificate."""
 
+    otlp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of all traces that begin here, the share to record; who calls decides for whom it calls."""
+
 
 @asynccontextmanager
 async def exporting(
@@ -83,6 +86,7 @@ async def exporting(
     endpoint: str | None,
     ca: Path | None = None,
     certificate: Path | None = None,
+    share: float = 1.0,
 ) -> AsyncIterator[None]:
     """Sends this process's spans while entered, and what is left at the end; once per process.
 
@@ -93,7 +97,7 @@ async def exporting(
         yield
         return
     exporter = _exporter(endpoint, ca=ca, certificate=certificate)
-    provider = tracer_provider(service, exporter=exporter)
+    provider = tracer_provider(service, exporter=exporter, share=share)
     install(provider)
     try:
         yield
@@ -113,13 +117,13 @@ def _exporter(endpoint: str, *, ca: Path | None, certificate: Path | None) -> Sp
     return Collector(endpoint, ca=ca, certificate=certificate)
 
 
-def tracer_provider(service: str, *, exporter: SpanExporter) -> TracerProvider:
+def tracer_provider(service: str, *, exporter: SpanExporter, share: float = 1.0) -> TracerProvider:
     """A provider whose spans leave through `exporter`, and only those that are allowed to.
 
     Everything it could read from the environment is given, so that it reads nothing.
     """
     provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_ON),
+        sampler=ParentBased(TraceIdRatioBased(share)),
         # Resource(), not Resource.create(): that adds the command line and the environment's words.
         resource=Resource(
             {
@@ -176,6 +180,7 @@ class SpanQueue(SpanProcessor):
             meter_provider=NoOpMeterProvider(),
         )
         self._stopped = False
+        shown(spans_sent, spans_lost)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         pass
