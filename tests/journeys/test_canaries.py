@@ -21,9 +21,12 @@ from tests.journeys.mistakes import a_working_day
 from tests.journeys.noise import forms, noise, windows
 from tests.journeys.vault_process import vault_process, without_ptrace
 from tests.journeys.working_day import UPLOAD_BYTES_MAX, Day
+from tests.metrics_book import booked, shown
 from tests.otlp_receiver import receiving
 
 DECLARED = "demo.json"
+FOREIGN_METRICS = ("process_", "python_")
+FROM_THE_START = ("voicefile_log_lines_lost_total", "voicefile_spans_lost_total")
 LOOKS_MAX = 200
 """How often is looked whether a process that may be read can be read; each look is a process."""
 """The one file that holds secrets in clear, and says so."""
@@ -136,6 +139,13 @@ def test_the_terminal_the_traces_and_the_metrics_tell_nothing(evidence):
     assert evidence.leaks(evidence.spans, "traces") == set()
     assert "voicefile_request_seconds_count" in evidence.metrics
     assert evidence.leaks(evidence.metrics.encode(), "metrics") == set()
+
+
+def test_what_the_metrics_show_is_in_the_book(evidence):
+    ours = {name for name in shown(evidence.metrics) if not name.startswith(FOREIGN_METRICS)}
+    assert len(ours) > 10
+    assert ours <= set(booked())
+    assert {*FROM_THE_START} <= ours
 
 
 def test_no_refusal_repeats_what_was_sent(evidence):

@@ -21,7 +21,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from voicefile.chassis.log_fields import Shape, allowed_fields, is_event, plain
-from voicefile.chassis.metrics import log_lines_lost, log_values_dropped
+from voicefile.chassis.metrics import log_lines_lost, log_values_dropped, shown
 from voicefile.chassis.stack import place_in_source, where_it_broke
 
 UNNAMED: Final = "unnamed"
@@ -125,6 +125,7 @@ def configure(
     )
     _route_stdlib()
     _route_hooks()
+    shown(log_values_dropped, log_lines_lost)
     return allow_list
 
 
