@@ -1,0 +1,312 @@
+"""One collection in MongoDB: every change of a document is one compare-and-set of its revision.
+
+    {_id, tenant, version, body: MessagePack, values: {index: value or list}, shape,
+     pending: [{id, topic, key, payload}], since, revision, lives, origin, writes: [last ids]}
+
+`revision` grows with every change but settling, through deletion and a new document of the same
+id, so a request that comes late finds that it has moved on. `writes` names the last changes and
+`origin` the insert: whoever lost an answer finds the own one there. A deleted document stays as
+`{_id, gone, revision, …}`, without its content, for as long as somebody may still be asking.
+Whatever has to be remembered is on the server: an instance may die between any two lines.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
+from voicefile.docstore.mongo_inserts import Inserts, Row
+from voicefile.docstore.mongo_query import Question
+from voicefile.docstore.mongo_swap import WRITES_KEPT, Rows, is_by, look, new_write, swap
+from voicefile.docstore.packing import Prepared, prepare, unpacked_body, values_of
+from voicefile.docstore.pending import joined
+from voicefile.docstore.port import (
+    Collection,
+    Document,
+    DocumentExists,
+    PendingEvent,
+    StoreUnavailable,
+    VersionConflict,
+)
+
+BYTES_MAX = 16_000_000
+"""What one document may hold; the server's own limit is 16 MiB with everything around it."""
+GRAVE_S = 300.0
+"""What stays of a deleted document stays this long: ten times the time somebody asks for it."""
+
+_BURIED = dict.fromkeys(("tenant", "version", "body", "values", "shape", "pending", "since"), "")
+
+
+@dataclass(frozen=True)
+class _New:
+    """A document on its way in, and the id of that write."""
+
+    ready: Prepared
+    row: Row
+    write: bytes
+
+
+class MongoTable:
+    """The documents of one collection."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        rows: Rows,
+        patience: Patience,
+        *,
+        arrivals: "Arrivals",
+        leftovers: "MongoTable | None" = None,
+    ) -> None:
+        self.collection = collection
+        self.rows = rows
+        paths = sorted((each.name, each.path) for each in collection.indexes)
+        self.shape = sha256(repr(paths).encode()).hexdigest()[:8] if paths else None
+        self._patience = patience
+        self._arrivals = arrivals
+        self._leftovers = leftovers
+        self._inserts = Inserts(rows.insert_many)
+
+    def prepare(self, document: Document) -> Prepared:
+        ready = prepare(self.collection, document)
+        if len(ready.body) + len(ready.pending or b"") > BYTES_MAX:
+            raise ValueError("the document is too large")
+        return ready
+
+    async def insert(self, ready: Prepared) -> Document:
+        await self.insert_many([ready])
+        return replace(ready.document, version=1)
+
+    async def insert_many(self, several: Sequence[Prepared]) -> None:
+        news = [self._new(each) for each in several]
+        outcomes = await self._inserts.store([each.row for each in news])
+        stored = None in outcomes
+        refused = []
+        for new, outcome in zip(news, outcomes, strict=True):
+            if outcome is None:
+                continue
+            try:
+                await self._insert_surely(new, outcome, Fate(self._patience, bound=stored))
+                stored = True
+            except DocumentExists as error:
+                refused.append(str(error))
+        if refused:
+            raise DocumentExists(", ".join(refused[:10]))
+
+    async def answers(self, question: Question, limit: int) -> list[Document]:
+        found = await self.rows.find(question.query, order=question.order, limit=limit)
+        return [document_of(each) for each in found]
+
+    async def waiting(self, limit: int) -> list[tuple[int, str]]:
+        """Since when and in which documents events wait, the longest first."""
+        found = await self.rows.find(
+            {"since": {"$gt": 0}}, order=[("since", 1)], limit=limit, fields={"since": 1}
+        )
+        return [(each["since"], each["_id"]) for each in found]
+
+    async def carriers(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Those of the documents that carry events."""
+        found = await self.rows.find({"_id": {"$in": list(ids)}, "since": {"$gt": 0}})
+        for row in found:
+            if not row.get("pending"):  # somebody died between the last event and its number
+                await self.tidy(row["_id"])
+        return {row["_id"]: document_of(row) for row in found if row.get("pending")}
+
+    async def get(self, document_id: str) -> Document | None:
+        found = await self.rows.find({"_id": document_id}, limit=1)
+        return document_of(found[0]) if found and "gone" not in found[0] else None
+
+    async def replace(self, ready: Prepared) -> Document:
+        document, write = ready.document, new_write()
+        fate = Fate(self._patience)
+        while True:
+            found = await self._stored(document, fate)
+            events = events_of(found)
+            known = {each.id for each in events}
+            brought = [each for each in document.pending if each.id not in known]
+            change = {"$set": {"version": document.version + 1, **self._content(ready)}}
+            push = {"pending": {"$each": _rows_of(brought)}}
+            if brought:
+                # The smaller number stays: who has waited longer keeps its place. It is set even
+                # where one stands, because the last event before these may be settled meanwhile.
+                change["$min"] = {"since": self._arrivals.number()}
+            if await swap(self.rows, found, change, write, fate, push=push if brought else None):
+                pending = joined(events, document.pending)
+                return replace(document, version=document.version + 1, pending=pending)
+            # Somebody was faster. That it is another version now is said by the next look.
+
+    async def delete(self, document: Document) -> None:
+        write = new_write()
+        fate = Fate(self._patience)
+        while True:
+            found = await self._stored(document, fate)
+            # Data before pointer: published twice if we die here, never lost.
+            left = await self._leave_events(document.tenant, events_of(found))
+            change = {"$set": {"gone": _now_ms()}, "$unset": _BURIED}
+            if await swap(self.rows, found, change, write, fate):
+                return
+            if left is not None and self._leftovers is not None:
+                with suppress(StoreUnavailable):  # then they are published twice
+                    await self._leftovers.rows.delete_one({"_id": left})
+
+    async def settle(self, document_id: str, event_ids: set[str]) -> None:
+        """Unanswered, this is no harm: who does it again does the same."""
+        ids = sorted(event_ids)
+        everything = {
+            "_id": document_id,
+            "pending": {"$size": len(ids)},
+            "pending.id": {"$all": ids},
+        }
+        if not ids:
+            return
+        if self.collection.ephemeral:
+            if await self.rows.delete_one({**everything, "version": 1}):
+                return
+        elif await self.rows.update_one(everything, {"$unset": {"pending": "", "since": ""}}):
+            return
+        some = {"_id": document_id, "pending.id": {"$in": ids}}
+        if await self.rows.update_one(some, {"$pull": {"pending": {"id": {"$in": ids}}}}):
+            await self.tidy(document_id)
+
+    async def tidy(self, document_id: str) -> None:
+        """Takes away what is left of a document, or of its waiting, after its last event."""
+        settled = {"_id": document_id, "pending": {"$size": 0}}
+        if not self.collection.ephemeral:
+            await self.rows.update_one(settled, {"$unset": {"pending": "", "since": ""}})
+            return
+        # One that was never changed leaves no trace: a second insert of it doubles an event.
+        if await self.rows.delete_one({**settled, "version": 1}):
+            return
+        gone = {"$set": {"gone": _now_ms()}, "$unset": _BURIED, "$inc": {"revision": 1}}
+        await self.rows.update_one(settled, gone)
+
+    async def remove_graves(self) -> None:
+        """What is left of documents that were deleted long ago."""
+        await self.rows.delete_many({"gone": {"$lt": _now_ms() - round(GRAVE_S * 1000)}})
+
+    async def mend(self, limit: int = 100) -> None:
+        """Computes anew what indexes see in documents written under other declarations."""
+        other = {"shape": {"$ne": self.shape}, "gone": {"$exists": False}}
+        moved = self.shape is not None
+        while moved:
+            moved = False
+            for row in await self.rows.find(other, limit=limit):
+                values = values_of(self.collection, unpacked_body(row["body"]))
+                new = {"values": _shown(values), "shape": self.shape}
+                seen = {"_id": row["_id"], "revision": row["revision"]}
+                moved = await self.rows.update_one(seen, {"$set": new}) or moved
+
+    def _new(self, ready: Prepared) -> _New:
+        document, write = ready.document, new_write()
+        row = {
+            "_id": document.id,
+            "tenant": document.tenant,
+            "version": 1,
+            **self._content(ready),
+            "revision": 1,
+            "lives": 1,
+            "origin": write,
+            "writes": [write],
+        }
+        if document.pending:
+            row |= {"pending": _rows_of(document.pending), "since": self._arrivals.number()}
+        return _New(ready, row, write)
+
+    def _content(self, ready: Prepared) -> Row:
+        shape = {} if self.shape is None else {"shape": self.shape}
+        return {"body": ready.body, "values": _shown(ready.values), **shape}
+
+    async def _insert_surely(self, new: _New, outcome: Outcome, fate: Fate) -> None:
+        """Goes on after a first attempt that was not simply stored."""
+        while outcome is not None:
+            if not isinstance(outcome, Taken):
+                await fate.again(outcome)
+            elif await self._stored_after_all(new, fate):
+                return
+            [outcome] = await self._inserts.store([new.row])
+
+    async def _stored_after_all(self, new: _New, fate: Fate) -> bool:
+        """Who has what the insert wants: it itself, a deleted document, or another one."""
+        document = new.ready.document
+        exists = DocumentExists(f"{self.collection.name} {document.id}")
+        found = await look(self.rows, document.id, fate)
+        if found is None:
+            # A value in a unique index stands elsewhere. A first attempt that is still on its way
+            # could find it free later: a grave keeps that one out.
+            if fate.doubtful and not await self._closed(document.id):
+                return False
+            raise exists
+        if is_by(found, new.write):
+            return True
+        if "gone" not in found:
+            if fate.doubtful and found["lives"] > 1 and found["revision"] > WRITES_KEPT:
+                raise fate.lost()
+            raise exists
+        kept = ("_id", "revision", "lives", "writes")
+        change = {
+            "$set": {name: value for name, value in new.row.items() if name not in kept},
+            "$unset": {"gone": ""},
+            "$inc": {"lives": 1},
+        }
+        return await swap(self.rows, found, change, new.write, fate)
+
+    async def _closed(self, document_id: str) -> bool:
+        grave = {"_id": document_id, "gone": _now_ms(), "body": b""}
+        grave |= {"revision": 1, "lives": 1, "origin": new_write(), "writes": []}
+        return await self._inserts.store([grave]) == [None]
+
+    async def _stored(self, document: Document, fate: Fate) -> Row:
+        found = await look(self.rows, document.id, fate)
+        wanted = (document.version, document.tenant)
+        if found is None or (found.get("version"), found.get("tenant")) != wanted:
+            raise VersionConflict(f"{self.collection.name} {document.id} v{document.version}")
+        return found
+
+    async def _leave_events(self, tenant: str, events: tuple[PendingEvent, ...]) -> str | None:
+        if not events or self._leftovers is None:
+            return None
+        left = Document(secrets.token_hex(16), tenant, {}, pending=events)
+        await self._leftovers.insert(self._leftovers.prepare(left))
+        return left.id
+
+
+class Arrivals:
+    """Numbers by which events wait: one after the other here, about the time among instances."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def number(self) -> int:
+        self._last = max(self._last + 1, time.time_ns())
+        return self._last
+
+
+def document_of(row: Row) -> Document:
+    body = unpacked_body(row["body"])
+    return Document(row["_id"], row["tenant"], body, row["version"], events_of(row))
+
+
+def events_of(row: Row) -> tuple[PendingEvent, ...]:
+    return tuple(PendingEvent(**each) for each in row.get("pending", ()))
+
+
+def _rows_of(events: Sequence[PendingEvent]) -> list[Row]:
+    names = ("id", "topic", "key", "payload")
+    return [{name: getattr(each, name) for name in names} for each in events]
+
+
+def _shown(values: Mapping[str, frozenset[Any]]) -> Row:
+    """As an index takes them: a single value bare, since only so does its order serve a series."""
+    return {
+        name: next(iter(found)) if len(found) == 1 else list(found)
+        for name, found in values.items()
+        if found
+    }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
