@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 from voicefile.contracts.deed.v1 import Deed as DeedMessage
 from voicefile.contracts.deed.v1 import Event
 from voicefile.deeds.deed import Action, Actor, Deed, Outcome, Role
-from voicefile.deeds.series import DEEDS, DeedSeries, SeriesBroken
+from voicefile.deeds.series import (
+    DEEDS,
+    RETRY_S_MAX,
+    UNAVAILABLE_S_MAX,
+    DeedSeries,
+    SeriesBroken,
+)
 from voicefile.docstore.pending import carrying
 from voicefile.docstore.port import (
     Collection,
@@ -22,6 +29,7 @@ from voicefile.docstore.port import (
     DocumentExists,
     PendingEvent,
     StoreBroken,
+    StoreUnavailable,
     VersionConflict,
 )
 from voicefile.docstore.sqlite import SqliteDocStore
@@ -255,3 +263,112 @@ async def test_every_start_begins_a_series_of_its_own(store: DocStore) -> None:
     await second.record(READ)
     assert first.boot_id != second.boot_id
     assert [deed.n for deed in await stored_deeds(store)] == [1, 1]
+
+
+class FarStore:
+    """A store behind a network that loses its way as often as the test says."""
+
+    def __init__(self, store: SqliteDocStore) -> None:
+        self.store = store
+        self.away = 0
+        self.unheard = 0
+        """Writes that come through, though the answer says nothing of it."""
+        self.tries = 0
+
+    async def insert_many(self, collection: Collection, documents: Sequence[Document]) -> None:
+        self.tries += 1
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable
+        await self.store.insert_many(collection, documents)
+        if self.unheard:
+            self.unheard -= 1
+            raise StoreUnavailable
+
+
+class Waits:
+    """Time that passes only by being waited for."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def far(store: SqliteDocStore) -> FarStore:
+    return FarStore(store)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+@pytest.fixture
+def far_series(far: FarStore, waits: Waits, failures: list[Exception]) -> DeedSeries[str]:
+    return DeedSeries(
+        cast("DocStore", far),
+        topic="t.v1",
+        wrap=wrap,
+        on_failure=failures.append,
+        monotonic_s=lambda: waits.now_s,
+        sleep=waits.sleep,
+    )
+
+
+async def unwritten(_: PendingEvent) -> None:
+    raise StoreUnavailable
+
+
+async def test_a_short_outage_ends_nobody_and_leaves_no_gap(
+    store: SqliteDocStore, far: FarStore, far_series: DeedSeries[str], failures: list[Exception]
+) -> None:
+    far.away = 12
+    ended = await asyncio.gather(
+        *(far_series.write(CHANGE, unwritten) for _ in range(3)),
+        *(far_series.record(READ) for _ in range(3)),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in ended[:3]] == [StoreUnavailable] * 3
+    assert ended[3:] == [None] * 3
+    assert failures == []
+    deeds = await stored_deeds(store)
+    assert_gapless(deeds, far_series)
+    assert sorted(deed.action for deed in deeds).count(Action.ACTION_VOID) == 3
+
+
+async def test_a_deed_stored_without_a_word_is_stored_once(
+    store: SqliteDocStore, far: FarStore, far_series: DeedSeries[str], failures: list[Exception]
+) -> None:
+    far.unheard = 1
+    await far_series.record(READ)
+    assert failures == []
+    assert_gapless(await stored_deeds(store), far_series)
+    assert far_series.n == 1
+
+
+async def test_an_outage_without_end_ends_the_instance(
+    far: FarStore, far_series: DeedSeries[str], waits: Waits, failures: list[Exception]
+) -> None:
+    far.away = 10_000
+    with pytest.raises(StoreUnavailable):
+        await far_series.write(CHANGE, unwritten)
+    assert UNAVAILABLE_S_MAX <= waits.now_s < UNAVAILABLE_S_MAX + 2 * RETRY_S_MAX
+    assert far.tries < 30
+    assert [type(each) for each in failures] == [StoreUnavailable]
+    with pytest.raises(SeriesBroken):
+        await far_series.record(READ)
+
+
+async def test_whoever_leaves_while_the_store_is_away_leaves_no_gap(
+    store: SqliteDocStore, far: FarStore, far_series: DeedSeries[str], failures: list[Exception]
+) -> None:
+    far.away = 5
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await far_series.write(CHANGE, unwritten)
+    assert failures == []
+    assert_gapless(await stored_deeds(store), far_series)

@@ -1,7 +1,9 @@
 """The series of an instance's deeds: one gapless count per start, durable before the answer.
 
 Audit sees from {boot id, n} whether a deed is missing. So a number, once given, is always stored:
-with its deed, or, where that write surely came to nothing, with a deed that says so (`void`).
+with its deed, or, where that write surely came to nothing, with a deed that says so (`void`). A
+store that is out of reach is waited for, with the number in hand; longer than that, or where it
+refuses, the instance ends.
 """
 
 import asyncio
@@ -12,7 +14,16 @@ from typing import Generic, TypeVar
 
 from voicefile.contracts.deed.v1 import Deed as DeedMessage
 from voicefile.deeds.deed import Action, Actor, Deed, Outcome
-from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent, StoreBroken
+from voicefile.deeds.metrics import deeds_waiting
+from voicefile.docstore.port import (
+    Collection,
+    DocStore,
+    Document,
+    DocumentExists,
+    PendingEvent,
+    StoreBroken,
+    StoreUnavailable,
+)
 from voicefile.identity.ids import PLATFORM, new_id
 
 Fact = TypeVar("Fact")
@@ -24,6 +35,15 @@ Field 1 of every event is the event id, field 2 the deed."""
 
 DEEDS = Collection("deeds", ephemeral=True)
 """Standalone deeds, until they are published. To be declared by every service that records any."""
+
+
+UNAVAILABLE_S_MAX = 30.0
+"""How long a number waits for a store that is out of reach before the instance ends. A document
+store that lost its primary has another one within some twelve seconds: that must not end every
+instance at once."""
+RETRY_FIRST_S = 0.1
+RETRY_S_MAX = 2.0
+"""The pause before the store is tried again doubles up to this."""
 
 
 class SeriesBroken(Exception):
@@ -58,6 +78,9 @@ class DeedSeries(Generic[Fact]):
         wrap: Wrap[Fact],
         now_s: Callable[[], float] = time.time,
         on_failure: Callable[[Exception], None] = _stop_nothing,
+        unavailable_s_max: float = UNAVAILABLE_S_MAX,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.boot_id = new_id()
         self._store = store
@@ -65,6 +88,9 @@ class DeedSeries(Generic[Fact]):
         self._wrap = wrap
         self._now_s = now_s
         self._on_failure = on_failure
+        self._unavailable_s_max = unavailable_s_max
+        self._monotonic_s = monotonic_s
+        self._sleep = sleep
         self._n = 0
         self._broken = False
 
@@ -122,10 +148,31 @@ class DeedSeries(Generic[Fact]):
             Document(each.event.id, PLATFORM, {}, pending=(each.event,)) for each in numbered
         ]
         try:
-            await self._store.insert_many(DEEDS, documents)
+            try:
+                await self._store.insert_many(DEEDS, documents)
+            except StoreUnavailable:
+                await self._insert_in_the_end(documents)
         except Exception as error:
             self._fail(error)
             raise
+
+    async def _insert_in_the_end(self, documents: Sequence[Document]) -> None:
+        """Waits for the store to come back. Raises StoreUnavailable when it took too long."""
+        give_up_s = self._monotonic_s() + self._unavailable_s_max
+        pause_s = RETRY_FIRST_S
+        with deeds_waiting(self._topic, len(documents)):
+            while True:
+                await self._sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_S_MAX)
+                try:
+                    await self._store.insert_many(DEEDS, documents)
+                except DocumentExists:
+                    return  # A try of ours came through: nobody else draws these ids.
+                except StoreUnavailable:
+                    if self._monotonic_s() >= give_up_s:
+                        raise
+                else:
+                    return
 
     def _numbered(self, deed: Deed, fact: Fact | None) -> _Numbered:
         if self._broken:
