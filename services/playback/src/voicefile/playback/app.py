@@ -4,16 +4,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import httpx
 
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.problems import NOT_FOUND, NOT_IDENTIFIED, UNAVAILABLE, Problem
+from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.contracts.playback.v1 import ListeningEnded
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.lease import ALONE, LEASES, Leadership
+from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
@@ -29,7 +33,7 @@ from voicefile.playback.play import Playback
 from voicefile.playback.routes import router
 from voicefile.playback.settings import PlaybackSettings
 
-COLLECTIONS = (DEEDS, LISTENINGS)
+COLLECTIONS = (DEEDS, LISTENINGS, LEASES)
 """What playback's store has to declare."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations its store has gone through; none yet."""
@@ -59,9 +63,13 @@ def build(
     client: httpx.AsyncClient,
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
+    leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
 ) -> Service:
-    """`client` reaches auth as the peer `playback`; `on_failure` ends the instance."""
+    """`client` reaches auth as the peer `playback`; `on_failure` ends the instance.
+
+    Of instances that share a store, the one that leads publishes and sweeps for all.
+    """
     series: DeedSeries[ListeningEnded] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
     )
@@ -70,7 +78,6 @@ def build(
     auth = Auth(client, deployment=deployment, keys=keys, timeout_s=settings.auth_timeout_s)
     outcomes = Outcomes(docs, series, now_s=now_s)
     listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes)
-    relay = Relay(docs, bus)
     app = new_app("voiceFileServer playback", problems=PROBLEMS, tokens=tokens)
     app.state.playback = Playback(
         deployment=deployment,
@@ -83,7 +90,9 @@ def build(
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with relay.running(), asyncio.TaskGroup() as tasks:
+        relay = Relay(docs, bus, leadership=leadership)
+        sweeping = led(leadership, partial(_sweeping, listenings, settings))
+        async with relay.running(), sweeping, asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(listenings.keep())
             try:
                 yield
@@ -92,3 +101,16 @@ def build(
                 await listenings.end_all()
 
     return Service(name="playback", public=app, running=running, ready=docs.ready)
+
+
+@asynccontextmanager
+async def _sweeping(listenings: Listenings, settings: PlaybackSettings) -> AsyncIterator[None]:
+    every_s = settings.housekeeping_s
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(
+            keep_doing(listenings.sweep_lost, every_s=every_s, name="lost", first_s=every_s)
+        )
+        try:
+            yield
+        finally:
+            sweeping.cancel()

@@ -15,12 +15,14 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.stack import where_it_broke
 from voicefile.deeds.deed import Outcome
-from voicefile.docstore.port import Document, VersionConflict
+from voicefile.docstore.port import DocStoreError, Document, StoreUnavailable, VersionConflict
 from voicefile.playback.ask_auth import Auth, Release
 from voicefile.playback.errors import PlaybackError, ReleaseOver, TooManyListenings
 from voicefile.playback.listener import Caller, Listener
+from voicefile.playback.metrics import listenings_ended, listenings_open
 from voicefile.playback.outcomes import Outcomes
 from voicefile.playback.settings import PlaybackSettings
 
@@ -104,6 +106,7 @@ class Listenings:
             vouched_at=asked,
         )
         self._open[key] = begun
+        listenings_open().inc()
         return begun
 
     def _require_room(self, listener: Listener) -> None:
@@ -142,12 +145,16 @@ class Listenings:
             listening.leased_until = asked + lease_s
             if bearer is not None:
                 listening.vouched_at = asked
-            # Ended elsewhere, as a listening of a dead process is: then it is over here, too.
             try:
                 listening.document = await self._outcomes.touched(listening.document)
             except VersionConflict:
+                # Ended elsewhere, as a listening of a dead process is: then it is over here, too.
                 listening.over = True
                 raise ReleaseOver from None
+            except StoreUnavailable as error:
+                # Auth has said yes, so it plays on. The next renewal touches it, long before
+                # anybody takes it for lost.
+                log.warning("listening_not_touched", **where_it_broke(error))
 
     @asynccontextmanager
     async def playing(self, listening: Listening) -> AsyncIterator[None]:
@@ -165,29 +172,44 @@ class Listenings:
 
     async def keep(self) -> None:
         """Renews what plays and ends what is over or idle, for ever."""
-        while True:
-            await asyncio.sleep(self._settings.housekeeping_s)
-            await self.look_after()
+        every_s = self._settings.housekeeping_s
+        async with asyncio.TaskGroup() as loops:
+            # Apart: an outcome may have to wait for the store, and no lease waits for that.
+            for work, name in ((self.renew_due, "renewals"), (self.end_over, "outcomes")):
+                loops.create_task(keep_doing(work, every_s=every_s, name=name, first_s=every_s))
 
     async def look_after(self) -> None:
         """One round of `keep`."""
-        await self._outcomes.sweep(older_than_s=self._settings.listening_idle_s + LOST_AFTER_S)
-        for key, listening in list(self._open.items()):
+        await self.renew_due()
+        await self.end_over()
+
+    async def renew_due(self) -> None:
+        """Renews the leases of what plays."""
+        for listening in list(self._open.values()):
+            if not listening.streams or listening.over or not self._is_due(listening):
+                continue
             try:
-                await self._look_after(key, listening)
+                await self._renew(listening)
             except PlaybackError as error:
                 # Auth away or refusing: the lease simply runs out, and the next round tries again.
                 log.warning("lease_not_renewed", **where_it_broke(error))
 
-    async def _look_after(self, key: str, listening: Listening) -> None:
-        if listening.streams and not listening.over:
-            if self._is_due(listening):
-                await self._renew(listening)
-        elif self._is_over(listening):
+    async def end_over(self) -> None:
+        """Ends what is over, and what nobody asked for any more."""
+        for key, listening in list(self._open.items()):
+            if not self._is_over(listening):
+                continue
             # In its turn, and asked once more: whoever came back meanwhile plays on.
             async with self._turn(key):
                 if self._open.get(key) is listening and self._is_over(listening):
                     await self._end(key, listening, "over" if listening.over else "idle")
+
+    async def sweep_lost(self) -> None:
+        """Records the outcome of listenings whose process died; one instance does it for all."""
+        lost = await self._outcomes.sweep(
+            older_than_s=self._settings.listening_idle_s + LOST_AFTER_S
+        )
+        listenings_ended().labels(end="lost").inc(lost)
 
     def _is_over(self, listening: Listening) -> bool:
         idle_s = self._now() - listening.asked_at
@@ -202,7 +224,11 @@ class Listenings:
     async def end_all(self) -> None:
         """Before the process stops: every listening gets its outcome."""
         for key, listening in list(self._open.items()):
-            await self._end(key, listening, "stopped")
+            try:
+                await self._end(key, listening, "stopped")
+            except DocStoreError as error:
+                # The others still get theirs; this one is swept as lost.
+                log.warning("outcome_not_recorded", **where_it_broke(error))
 
     async def _end(self, key: str, listening: Listening, end: str) -> None:
         # From here no byte leaves any more, so what the outcome counts is all there was.
@@ -213,7 +239,9 @@ class Listenings:
             await self._outcomes.ended(
                 listening.document, bytes_sent=listening.bytes_sent, outcome=Outcome.OUTCOME_DONE
             )
-            self._open.pop(key, None)
+            if self._open.pop(key, None) is not None:
+                listenings_open().dec()
+                listenings_ended().labels(end=end).inc()
         try:
             await self._auth.end(listening.release.id, bytes_sent=listening.bytes_sent, end=end)
         except PlaybackError as error:

@@ -23,6 +23,7 @@ from voicefile.docstore.port import (
 )
 from voicefile.identity.ids import new_id
 from voicefile.playback.listener import Listener
+from voicefile.playback.metrics import integrity_failures
 
 log = structlog.get_logger(__name__)
 
@@ -127,6 +128,7 @@ class Outcomes:
 
     async def damaged(self, listener: Listener, *, tenant: str, recording: str) -> None:
         """A sealed object did not open: somebody changed it, or a disk did."""
+        integrity_failures().inc()
         await self._series.record(
             Deed(
                 actor=actor_of(listener),
