@@ -12,8 +12,11 @@ from fastapi import FastAPI
 
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.limits import BodyLimit
+from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
+from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
@@ -36,7 +39,7 @@ from voicefile.ingest.store import FEED, RESERVATIONS, TENANTS
 from voicefile.ingest.sweep import Sweeper
 from voicefile.ingest.tenants import SealingKeys, Tenants
 
-COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED)
+COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED, LEASES)
 """What ingest's store has to declare."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations its store has gone through; none yet."""
@@ -55,18 +58,18 @@ def build(
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
     decoders: Decoders | None = None,
+    leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
     monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Service:
     """`client` reaches auth as the peer `ingest`; `on_failure` ends the instance."""
     auth = Auth(client, timeout_s=settings.auth_timeout_s)
-    keys = SealingKeys(auth.signing_keys, deployment=deployment, ttl_s=settings.signing_keys_ttl_s)
     reservations = Reservations(docs, settings=settings, now_s=now_s)
     deeds: DeedSeries[RecordingStored] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
     )
     desk = Desk(
-        issuing=Issuing(auth=auth, keys=keys, deployment=deployment, settings=settings),
+        issuing=_issuing(auth, deployment=deployment, settings=settings),
         marking=Marking(auth=auth, blobs=blobs, reservations=reservations, deeds=deeds),
         tenants=Tenants(docs),
         decoders=decoders or Decoders(),
@@ -77,15 +80,22 @@ def build(
     facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
-    app.state.sweeper = sweeper = Sweeper(
-        desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s
-    )
-
-    async def ready() -> bool:
-        return desk.decoders.ready and await docs.ready()
-
-    running = partial(_running, Relay(docs, bus), desk.decoders, sweeper)
+    sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s)
+    app.state.sweeper = sweeper
+    sweeping = partial(led, leadership, partial(_sweeping, sweeper, settings))
+    relay = Relay(docs, bus, leadership=leadership)
+    running = partial(_running, relay, desk.decoders, sweeping)
+    ready = partial(_ready, desk.decoders, docs)
     return Service(name="ingest", public=app, running=running, ready=ready)
+
+
+def _issuing(auth: Auth, *, deployment: str, settings: IngestSettings) -> Issuing:
+    keys = SealingKeys(auth.signing_keys, deployment=deployment, ttl_s=settings.signing_keys_ttl_s)
+    return Issuing(auth=auth, keys=keys, deployment=deployment, settings=settings)
+
+
+async def _ready(decoders: Decoders, docs: DocStore) -> bool:
+    return decoders.ready and await docs.ready()
 
 
 def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVerifier) -> FastAPI:
@@ -108,9 +118,19 @@ def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVe
 
 
 @asynccontextmanager
-async def _running(relay: Relay, decoders: Decoders, sweeper: Sweeper) -> AsyncIterator[None]:
-    async with relay.running(), decoders.running(), asyncio.TaskGroup() as tasks:
-        sweeping = tasks.create_task(sweeper.keep_sweeping())
+async def _running(relay: Relay, decoders: Decoders, sweeping: Work) -> AsyncIterator[None]:
+    async with relay.running(), decoders.running(), sweeping():
+        yield
+
+
+@asynccontextmanager
+async def _sweeping(sweeper: Sweeper, settings: IngestSettings) -> AsyncIterator[None]:
+    """In one instance for all: each of them would ask auth about every blob there is."""
+    every_s = settings.sweep_interval_s
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(
+            keep_doing(sweeper.sweep, every_s=every_s, name="sweep", first_s=every_s)
+        )
         try:
             yield
         finally:

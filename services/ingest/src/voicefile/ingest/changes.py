@@ -5,14 +5,15 @@ the partner's first by id, a page is a run of ids, and a number can be taken onl
 is only written when n - 1 is there, so whoever read up to n has missed nothing.
 """
 
+import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from voicefile.docstore.port import DocStore, Document, DocumentExists
+from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
 from voicefile.docstore.tenant import TenantCollection
-from voicefile.eventbus.port import Event
+from voicefile.eventbus.port import Event, NotNow
 from voicefile.identity.principal import Principal
 from voicefile.ingest.events import ERASED, RecordingMoved, heard
 from voicefile.ingest.reservations import Reservations
@@ -25,7 +26,11 @@ SEQUENCE_MAX: Final = 10**12 - 1
 RECORDING_ENTRIES_MAX: Final = 1_000
 
 
-class FeedContended(Exception):
+HEAR_S_MAX: Final = 20.0
+"""A batch that takes longer is waiting for a store: no event of it is to blame."""
+
+
+class FeedContended(NotNow):
     """Too many instances take numbers of one partner's feed; the batch comes again."""
 
 
@@ -106,7 +111,17 @@ class AuthFacts:
         self._reservations = reservations
 
     async def hear(self, events: Sequence[Event]) -> None:
-        """Every step may be repeated, so a batch that failed half way simply comes again."""
+        """Every step may be repeated, so a batch that failed half way simply comes again.
+
+        Raises NotNow where the store, or another instance, is in the way.
+        """
+        try:
+            async with asyncio.timeout(HEAR_S_MAX):
+                await self._hear(events)
+        except (TimeoutError, VersionConflict) as error:
+            raise NotNow from error
+
+    async def _hear(self, events: Sequence[Event]) -> None:
         for event in events:
             fact = heard(event.payload)
             if isinstance(fact, TenantFacts):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from voicefile.identity.principal import Principal
 from voicefile.ingest.errors import VaultBusy
+from voicefile.ingest.metrics import places_taken, places_waiting
 from voicefile.ingest.settings import IngestSettings
 
 
@@ -22,7 +23,8 @@ class Places:
     """Each place holds memory, a socket and a file, so there are only so many.
 
     A partner has part of them, a tenant a larger one: whoever takes all that is to be had, or
-    holds it with a trickle, shuts out nobody but himself.
+    holds it with a trickle, shuts out nobody but himself. What they bound is this process, so each
+    instance counts its own.
     """
 
     def __init__(self, settings: IngestSettings) -> None:
@@ -36,16 +38,21 @@ class Places:
         """One of them, in the order of asking. Raises VaultBusy."""
         async with AsyncExitStack() as held:
             try:
-                async with asyncio.timeout(wait_s):
-                    # The narrowest first: who waits for his own share holds nothing of others'.
-                    partner = self._share(by.tenant, by.id, count=self._of_partner)
-                    await held.enter_async_context(partner)
-                    tenant = self._share(by.tenant, count=self._of_tenant)
-                    await held.enter_async_context(tenant)
-                    await held.enter_async_context(self._all)
+                with places_waiting().track_inprogress():
+                    await self._take(by, held, wait_s=wait_s)
             except TimeoutError:
                 raise VaultBusy from None
-            yield
+            with places_taken().track_inprogress():
+                yield
+
+    async def _take(self, by: Principal, held: AsyncExitStack, *, wait_s: float) -> None:
+        async with asyncio.timeout(wait_s):
+            # The narrowest first: who waits for his own share holds nothing of others'.
+            partner = self._share(by.tenant, by.id, count=self._of_partner)
+            await held.enter_async_context(partner)
+            tenant = self._share(by.tenant, count=self._of_tenant)
+            await held.enter_async_context(tenant)
+            await held.enter_async_context(self._all)
 
     @asynccontextmanager
     async def _share(self, *whose: str, count: int) -> AsyncIterator[None]:

@@ -6,8 +6,8 @@ a recording without its key or an answer without its recording.
 """
 
 import base64
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,6 +29,7 @@ from voicefile.ingest.issue import Issuing, issue
 from voicefile.ingest.mark import Marking, mark_issued
 from voicefile.ingest.media.decoder import DecodeLimits, Decoders
 from voicefile.ingest.media.errors import MediaRefused
+from voicefile.ingest.metrics import uploads
 from voicefile.ingest.multipart import Upload
 from voicefile.ingest.places import Places
 from voicefile.ingest.reservations import Claim, Hold, idempotency_key
@@ -87,6 +88,24 @@ class _Order:
 
 async def receive(arrival: Arrival, *, desk: Desk) -> Answer:
     """Takes one voice file in, or finds that it is in already. Raises IngestError, MediaError."""
+    with _counted():
+        return await _told_if_refused(arrival, desk=desk)
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Counts what came to no end here; what did is counted where it is known as what."""
+    try:
+        yield
+    except (IngestRefused, MediaRefused):
+        uploads().labels(outcome="refused").inc()
+        raise
+    except Exception:
+        uploads().labels(outcome="undecided").inc()
+        raise
+
+
+async def _told_if_refused(arrival: Arrival, *, desk: Desk) -> Answer:
     subject: list[str] = []
     try:
         return await _received(arrival, desk=desk, subject=subject)
@@ -124,7 +143,9 @@ async def _worked(order: _Order, claim: Claim, *, desk: Desk) -> Answer:
     settings = desk.issuing.settings
     if claim.issued:
         async with desk.places.taken(order.by, wait_s=settings.duplicate_wait_s):
-            return await _answer_again(order, claim.reservation, desk=desk)
+            answer = await _answer_again(order, claim.reservation, desk=desk)
+        uploads().labels(outcome="repeated").inc()
+        return answer
     hold = Hold(
         claim.reservation,
         reservations=desk.marking.reservations,
@@ -137,6 +158,7 @@ async def _worked(order: _Order, claim: Claim, *, desk: Desk) -> Answer:
     answer = await _issue(order, ready, hold, desk=desk)
     held = hold.reservation
     await mark_issued(held, request_id=order.request_id, at=desk.marking, sole=held.attempt == 1)
+    uploads().labels(outcome="stored").inc()
     log.info("recording_stored", recording=held.recording, bytes=ready.sealed.original.plain_bytes)
     return answer
 

@@ -2,6 +2,11 @@
 
 A reservation is a lease. Whoever holds it renews it while bytes flow; when it lapses, another
 takes it over with new blob names, so a worker believed dead can never write under the same ones.
+
+A lease has lapsed when the clock says so, or when nobody renewed it for as long while we watched.
+Instances' clocks may differ by two renewals (`lease_s` - `lease_renew_s`) without any effect. Where
+they differ by more, one that is ahead takes work away from one that lives, which costs that upload
+a retry, and one that died keeps nobody waiting for longer than a lease.
 """
 
 import asyncio
@@ -15,7 +20,13 @@ from typing import Final
 
 from voicefile.blobstore.names import new_blob_name
 from voicefile.crypto.secret import SecretText
-from voicefile.docstore.port import DocStore, DocumentExists, PendingEvent, VersionConflict
+from voicefile.docstore.port import (
+    DocStore,
+    DocumentExists,
+    PendingEvent,
+    StoreUnavailable,
+    VersionConflict,
+)
 from voicefile.docstore.tenant import TenantCollection
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Principal
@@ -32,6 +43,8 @@ KEY_SIGNS_MIN: Final = 10
 KEY_HEX_SIGNS_MIN: Final = 7
 """The same for 32 hexadecimal digits and more, of which there are but sixteen."""
 EARLIER_NAMES_MAX: Final = 24
+RENEW_AGAIN_S: Final = 1.0
+"""Pause before a renewal is tried again that the store could not take."""
 
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-f]{32,}", re.ASCII)
@@ -77,6 +90,21 @@ class Claim:
     issued: bool
 
 
+class _Watch:
+    """Since when a lease has stood as it is, by this process's own clock."""
+
+    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+        self._monotonic_s = monotonic_s
+        self._version = 0
+        self._since_s = 0.0
+
+    def unrenewed_s(self, found: Reservation) -> float:
+        """How long it has not changed while we looked."""
+        if found.version != self._version:
+            self._version, self._since_s = found.version, self._monotonic_s()
+        return self._monotonic_s() - self._since_s
+
+
 class Reservations:
     """All tenants' reservations, each reached through its tenant."""
 
@@ -105,8 +133,9 @@ class Reservations:
         reservation = reservation_id(by.id, key)
         deadline_s = self._monotonic_s() + self._settings.duplicate_wait_s
         pause_s = self._settings.duplicate_poll_s
+        watch = _Watch(self._monotonic_s)
         while True:
-            claim = await self._try(reservation, by=by, issued=issued)
+            claim = await self._try(reservation, by=by, issued=issued, watch=watch)
             if claim is not None:
                 return claim
             if self._monotonic_s() >= deadline_s:
@@ -120,6 +149,7 @@ class Reservations:
         *,
         by: Principal,
         issued: Callable[[Reservation], Awaitable[bool]],
+        watch: _Watch,
     ) -> Claim | None:
         found = await self.find(reservation, tenant=by.tenant)
         try:
@@ -127,7 +157,7 @@ class Reservations:
                 return Claim(await self._begin(reservation, by=by), issued=False)
             if found.marked:
                 return Claim(found, issued=True)
-            if found.lease_until_ms > self._now_ms():
+            if self._lives(found, watch):
                 return None
             # Ask before working: the one before us may have got as far as auth.
             if await issued(found):
@@ -135,6 +165,10 @@ class Reservations:
             return Claim(await self._take_over(found), issued=False)
         except (DocumentExists, VersionConflict):
             return None
+
+    def _lives(self, found: Reservation, watch: _Watch) -> bool:
+        unrenewed_s = watch.unrenewed_s(found)
+        return found.lease_until_ms > self._now_ms() and unrenewed_s < self._settings.lease_s
 
     async def find(self, reservation: str, *, tenant: str) -> Reservation | None:
         """The reservation as it stands now."""
@@ -281,14 +315,26 @@ class Hold:
         self._settings = settings
         self._now_s = now_s
         self._one_at_a_time = asyncio.Lock()
+        self._tried_in_vain_s = float("-inf")
 
     async def beat(self) -> None:
-        """Something moved: renews the lease if it has aged. Raises UploadOvertaken."""
-        if not self._aged():
+        """Something moved: renews the lease if it has aged. Raises UploadOvertaken.
+
+        While the store is away what moves goes on, for as long as the lease lives.
+        """
+        if not self._wants_renewal():
             return
         async with self._one_at_a_time:
-            if self._aged():
-                self.reservation = await self._reservations.renew(self.reservation)
+            if self._wants_renewal():
+                await self._renew()
+
+    async def _renew(self) -> None:
+        try:
+            self.reservation = await self._reservations.renew(self.reservation)
+        except StoreUnavailable:
+            if self._left_s() <= 0:
+                raise
+            self._tried_in_vain_s = self._now_s()
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -307,6 +353,10 @@ class Hold:
                 async with asyncio.timeout(self._settings.lease_renew_s):
                     await done.wait()
 
-    def _aged(self) -> bool:
-        left_s = self.reservation.lease_until_ms / 1000 - self._now_s()
-        return left_s <= self._settings.lease_s - self._settings.lease_renew_s
+    def _wants_renewal(self) -> bool:
+        aged = self._left_s() <= self._settings.lease_s - self._settings.lease_renew_s
+        # Not with every piece of bytes while the store is away; a clock may also go back.
+        return aged and abs(self._now_s() - self._tried_in_vain_s) >= RENEW_AGAIN_S
+
+    def _left_s(self) -> float:
+        return self.reservation.lease_until_ms / 1000 - self._now_s()

@@ -1,11 +1,13 @@
 """The sweeper: finds what crashes left, and deletes nothing that auth or ingest itself knows.
 
+One instance sweeps for all. What another has in hand it knows by the date in the reservation, put
+off by a day with each renewal; so their clocks would have to differ by a day to do harm.
+
 Auth alone is no sufficient witness: one that answers from an empty or older database denies
 recordings that exist. So a blob goes only if auth denies it and no reservation names it; and if
 auth denies one that was issued, nothing at all is swept until it agrees again.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from typing import Final
 import structlog
 
 from voicefile.blobstore.port import BlobName
-from voicefile.chassis.metrics import loop_failures
 from voicefile.ingest.ask_auth import Who
 from voicefile.ingest.events import ERASED
 from voicefile.ingest.mark import Marking, mark_issued
@@ -63,17 +64,6 @@ class Sweeper:
         self._marking = marking
         self._settings = settings
         self._clock = SteadyClock(now_s=now_s, monotonic_s=monotonic_s)
-
-    async def keep_sweeping(self) -> None:
-        """One pass every interval, for as long as the service runs."""
-        while True:
-            await asyncio.sleep(self._settings.sweep_interval_s)
-            try:
-                await self.sweep()
-            except Exception:
-                # The edge of the loop: what this pass did not reach, the next one will.
-                loop_failures().labels("sweep").inc()
-                log.exception("sweep_failed")
 
     async def sweep(self) -> Swept:
         """One pass: looks at everything before it touches anything."""
