@@ -8,7 +8,11 @@ import pytest
 from tests.services.auth.access_world import Clock, a_world, settled
 
 from voicefile.auth.listening.access_errors import AuditUnavailable
+from voicefile.auth.listening.access_store import OUTSTANDING
 from voicefile.auth.listening.audit_gate import AuditGate, GateLimits
+from voicefile.auth.listening.outstanding import Outstanding
+from voicefile.docstore.port import StoreUnavailable
+from voicefile.docstore.sqlite import SqliteDocStore
 
 BOOT = "b" * 32
 
@@ -245,8 +249,102 @@ async def test_the_stores_oldest_deed_is_found_after_a_restart(tmp_path):
             restarted.doors.gate.require_open()
 
 
-async def test_the_doors_run_and_stop(tmp_path):
-    async with a_world(tmp_path) as world:
-        before = world.audit.asked
-        async with world.doors.running():
-            await settled(lambda: world.audit.asked > before)
+class Instances:
+    """Instances of auth over one store, and what the log says of each."""
+
+    def __init__(self, docs, clock):
+        self.docs, self.clock, self.sequenced = docs, clock, {}
+
+    def begun(self, boot):
+        return Outstanding(self.docs, boot_id=boot, now_s=self.clock)
+
+
+@pytest.fixture
+async def instances(tmp_path):
+    docs = await SqliteDocStore.open(tmp_path / "auth.db", [OUTSTANDING])
+    yield Instances(docs, Clock())
+    await docs.close()
+
+
+DEAD, ALIVE = "d" * 32, "a" * 32
+
+
+async def test_what_a_dead_instance_sent_counts_until_it_is_in_the_log(instances):
+    assert await instances.begun(DEAD).for_s(7, {}) == 0
+    alive = instances.begun(ALIVE)
+    for waited_s in (0, 600, 1_801):
+        instances.clock.s = 1_800_000_000.0 + waited_s
+        assert await alive.for_s(0, {DEAD: 6}) == waited_s
+    assert await alive.for_s(0, {DEAD: 7}) == 0
+
+
+async def test_a_mark_on_its_way_keeps_the_time_of_the_oldest_deed(instances):
+    one = instances.begun(ALIVE)
+    for n in (5, 9, 14):
+        await one.for_s(n, {ALIVE: 4})
+        instances.clock.s += 10
+    assert await one.for_s(20, {ALIVE: 4}) == 30
+    # The first mark is past: from now on the next one tells.
+    assert await one.for_s(20, {ALIVE: 5}) == 0
+    instances.clock.s += 10
+    assert await one.for_s(20, {ALIVE: 5}) == 10
+
+
+async def test_marks_that_are_past_go_and_no_more_are_made_than_needed(instances):
+    one = instances.begun(ALIVE)
+    await instances.begun(DEAD).for_s(3, {})
+    await one.for_s(8, {DEAD: 3})
+    instances.clock.s += 3_601
+    assert await one.for_s(8, {DEAD: 3, ALIVE: 8}) == 0
+    assert [each.id for each in await instances.docs.scan(OUTSTANDING)] == [ALIVE]
+    before = await instances.docs.get(OUTSTANDING, ALIVE)
+    assert await one.for_s(8, {ALIVE: 8}) == 0
+    assert await instances.docs.get(OUTSTANDING, ALIVE) == before
+
+
+async def test_what_the_log_can_say_nothing_of_any_more_shuts_no_gate(instances):
+    await instances.begun(DEAD).for_s(3, {})
+    instances.clock.s += 7 * 86_400
+    assert await instances.begun(ALIVE).for_s(0, {}) == 0
+    assert await instances.docs.scan(OUTSTANDING) == []
+
+
+async def test_instances_clear_away_side_by_side(instances):
+    for n in range(5):
+        await instances.begun(f"{n:032x}").for_s(1, {})
+    instances.clock.s += 3_601
+    sequenced = {f"{n:032x}": 1 for n in range(5)}
+    looking = [instances.begun(f"{n + 10:032x}") for n in range(3)]
+    assert await asyncio.gather(*(each.for_s(0, sequenced) for each in looking)) == [0, 0, 0]
+    assert await instances.docs.scan(OUTSTANDING) == []
+
+
+async def test_a_dead_instances_deeds_shut_the_gate_of_the_living(log, instances):
+    await instances.begun(DEAD).for_s(3, {})
+    log.gate._outstanding = instances.begun(BOOT)
+    await log.gate.ask()
+    await log.gate.look()
+    assert log.open()
+    instances.clock.s += 1_801
+    await log.gate.look()
+    assert not log.open()
+    log.answer["sequenced"][DEAD] = 3
+    await log.gate.ask()
+    await log.gate.look()
+    assert log.open()
+
+
+async def test_the_gate_goes_on_asking_while_the_store_is_away(log):
+    async def away():
+        raise StoreUnavailable
+
+    gate = AuditGate(
+        log.gate._client,
+        boot_id=BOOT,
+        last_n=lambda: 0,
+        unpublished_for_s=away,
+        limits=GateLimits(ask_every_s=0.001, look_every_s=0.001),
+    )
+    async with gate.running():
+        await settled(lambda: len(log.asked) >= 5)
+        gate.require_open()

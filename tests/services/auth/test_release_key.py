@@ -134,6 +134,36 @@ async def test_an_ended_listening_is_a_new_release_the_next_time(world, letter, 
     assert len(await world.told("RELEASE_GRANTED")) == 2
 
 
+async def test_an_instance_that_has_done_ends_nothing_for_the_others(world, letter, token):
+    (recording,) = letter.recordings
+    first = (await release(world, token, recording)).json()["release_id"]
+    await release(world, token, recording, keys=THERE)
+    for _ in range(2):
+        assert (await end(world, first)).status_code == 204
+        assert (await renew(world, None, first)).status_code == 410
+        assert (await renew(world, None, first, keys=THERE)).status_code == 200
+    # The listener's next request may reach the first again: the same listening, and told.
+    assert (await release(world, token, recording)).json()["release_id"] == first
+    assert len(await world.told("RELEASE_JOINED")) == 2
+    for keys in (THERE, HERE):
+        assert (await end(world, first, keys=keys)).status_code == 204
+    assert (await release(world, token, recording)).json()["release_id"] != first
+    ended = await world.doors.releases.get(first)
+    assert (ended.record.ended, ended.record.bytes_sent) == (True, 21)
+
+
+async def test_an_instance_that_died_keeps_no_release_from_ending(world, letter, token):
+    (recording,) = letter.recordings
+    first = (await release(world, token, recording)).json()["release_id"]
+    await release(world, token, recording, keys=THERE)
+    for _ in range(12):
+        world.clock.s += 40
+        assert (await renew(world, None, first)).status_code == 200
+    await end(world, first)
+    await world.doors.gate.ask()
+    assert (await release(world, token, recording)).json()["release_id"] != first
+
+
 async def test_a_lapsed_lease_is_renewed_within_the_listening_only(world, letter, token):
     (recording,) = letter.recordings
     first = (await release(world, token, recording)).json()["release_id"]

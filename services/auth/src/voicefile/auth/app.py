@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
-import structlog
 from fastapi import FastAPI
 
 from voicefile.auth import store
@@ -19,6 +19,7 @@ from voicefile.auth.keys.rotate import rotate
 from voicefile.auth.listening import access_routes, access_store
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.doors import Doors, doors_of
+from voicefile.auth.listening.outstanding import Outstanding
 from voicefile.auth.ports import Ports, ports_of
 from voicefile.auth.problems_table import PROBLEMS
 from voicefile.auth.scrub import scrub
@@ -30,10 +31,12 @@ from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.auth.tokens.sign_in_routes import sign_in_router
 from voicefile.chassis.limits import BodyLimit
-from voicefile.chassis.metrics import loop_failures
+from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.lease import ALONE, LEASES, Leadership
+from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import Collection, DocStore
 from voicefile.eventbus.port import EventBus
@@ -41,7 +44,12 @@ from voicefile.eventbus.relay import Relay
 from voicefile.identity.ids import PLATFORM
 from voicefile.identity.tokens import TokenVerifier
 
-COLLECTIONS: Sequence[Collection] = (*store.COLLECTIONS, *access_store.COLLECTIONS, DEEDS)
+COLLECTIONS: Sequence[Collection] = (
+    *store.COLLECTIONS,
+    *access_store.COLLECTIONS,
+    DEEDS,
+    LEASES,
+)
 """What auth's document store has to know."""
 STEPS: Sequence[Step] = ()
 """The migrations of auth's store, in order."""
@@ -49,8 +57,6 @@ BODY = BodyLimit(bytes_max=64 * 1024)
 """Public bodies are forms and small JSON."""
 INTERNAL_BODY = BodyLimit(bytes_max=512 * 1024)
 """A thousand blob names, or the metadata of an upload as JSON."""
-
-log = structlog.get_logger(__name__)
 
 
 def build(
@@ -64,12 +70,14 @@ def build(
     on_failure: Callable[[Exception], None],
     access: AccessSettings | None = None,
     limits: Limits | None = None,
+    leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
 ) -> Service:
     """The service over its ports.
 
     `client` calls other services with auth's certificate; `on_failure` ends the process, because
-    deeds could not be stored. Commands that administer find the ports at `public.state.ports`.
+    deeds could not be stored. Of instances that share a store, the one that leads publishes and
+    keeps house for all. Commands that administer find the ports at `public.state.ports`.
     """
     access = access or AccessSettings()
     pool = _pool(access)
@@ -79,20 +87,36 @@ def build(
     custody = Custody(root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s)
     ports = ports_of(docs, custody, deeds=deeds, pins=pool, settings=settings, now_s=now_s)
     tokens = TokenVerifier(OwnKeys(custody), issuer=deployment, now=now_s)
-    doors = doors_of(ports, pool=pool, audit=client, tokens=tokens, settings=access, limits=limits)
-    relay = Relay(docs, bus)
+    doors = doors_of(
+        ports,
+        pool=pool,
+        audit=client,
+        tokens=tokens,
+        settings=access,
+        limits=limits,
+        outstanding=None if leadership is ALONE else _outstanding(ports),
+    )
     public, internal = _apps(ports, doors)
-
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        await first_start(ports)
-        try:
-            async with relay.running(), doors.running(), _housekeeping(ports):
-                yield
-        finally:
-            pool.close()
-
+    running = partial(_running, Relay(docs, bus, leadership=leadership), ports, doors, leadership)
     return Service("auth", public=public, internal=internal, running=running, ready=docs.ready)
+
+
+@asynccontextmanager
+async def _running(
+    relay: Relay, ports: Ports, doors: Doors, leadership: Leadership
+) -> AsyncIterator[None]:
+    await first_start(ports)
+    housekeeping = led(leadership, partial(_housekeeping, ports, doors))
+    try:
+        async with relay.running(), doors.gate.running(), _forgetting(ports), housekeeping:
+            yield
+    finally:
+        doors.pool.close()
+
+
+def _outstanding(ports: Ports) -> Outstanding:
+    """Not in a vault of one process: there, a deed that left the store is in the log."""
+    return Outstanding(ports.store, boot_id=ports.deeds.boot_id, now_s=ports.now_s)
 
 
 def _pool(access: AccessSettings) -> PinPool:
@@ -141,42 +165,41 @@ class OwnKeys:
 
 
 @asynccontextmanager
-async def _housekeeping(ports: Ports) -> AsyncIterator[None]:
+async def _forgetting(ports: Ports) -> AsyncIterator[None]:
+    """In each instance: what it unlocked is in its own memory."""
+
     async def forget() -> None:
         ports.custody.forget_old()
 
-    async def turn() -> None:
-        await rotate(ports)
+    every_s = ports.settings.custody_ttl_s / 10
+    async with asyncio.TaskGroup() as loops:
+        forgetting = loops.create_task(keep_doing(forget, every_s=every_s, name="custody"))
+        try:
+            yield
+        finally:
+            forgetting.cancel()
 
-    async def clear() -> None:
-        await sweep(ports)
 
-    async def look() -> None:
-        # Once a day and not at the start: it reads every record there is.
-        await asyncio.sleep(ports.settings.scrub_every_s)
-        await scrub(ports)
+@asynccontextmanager
+async def _housekeeping(ports: Ports, doors: Doors) -> AsyncIterator[None]:
+    """In one instance for all: it reads from the store what is to do, and many would do it twice.
 
+    Each of these is safe to do twice, by an instance that led before and has not noticed.
+    """
+    of, day_s = ports.settings, ports.settings.scrub_every_s
     async with asyncio.TaskGroup() as loops:
         tasks = [
-            loops.create_task(_every(0, look, name="scrub")),
-            loops.create_task(_every(ports.settings.custody_ttl_s / 10, forget, name="custody")),
-            loops.create_task(_every(ports.settings.rotate_every_s, turn, name="rotate")),
-            loops.create_task(_every(ports.settings.sweep_every_s, clear, name="sweep")),
+            loops.create_task(each)
+            for each in (
+                # Not at the start: it reads every record there is.
+                keep_doing(partial(scrub, ports), every_s=day_s, name="scrub", first_s=day_s),
+                keep_doing(partial(rotate, ports), every_s=of.rotate_every_s, name="rotate"),
+                keep_doing(partial(sweep, ports), every_s=of.sweep_every_s, name="sweep"),
+                keep_doing(doors.sweep, every_s=doors.settings.access_sweep_every_s, name="access"),
+            )
         ]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-
-
-async def _every(pause_s: float, work: Callable[[], Awaitable[None]], *, name: str) -> None:
-    while True:
-        try:
-            await work()
-        except Exception:
-            # The loop's edge: each round reads anew what is to do, so the next one makes up for
-            # this; a failure that stays shows in the count.
-            log.exception("housekeeping_failed", loop=name)
-            loop_failures().labels(loop=name).inc()
-        await asyncio.sleep(pause_s)

@@ -12,6 +12,9 @@ HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
 WRITE_S_MAX = 60
 """How long a write may take that was begun under a key just before it was forgotten."""
+CLOCKS_APART_S_MAX = 60
+"""How far the clocks of instances may differ before anything one-time could be used twice. For
+tokens it is five seconds (their reader's leeway), so time is to be kept by NTP in any case."""
 
 
 class AuthSettings(BaseSettings):

@@ -91,8 +91,11 @@ async def _begin_period(deployment: Stored[Deployment], *, ports: Ports) -> None
     try:
         await ports.deployments.of(PLATFORM).replace(deployment, changed)
     except VersionConflict:
-        # Another instance began it; the version made here wraps nothing.
-        await ports.custody.root.destroy_version(version)
+        # Another instance began it; the version made here wraps nothing. Looked at rather than
+        # concluded: what is destroyed is gone.
+        newest = await the_deployment(ports)
+        if period not in newest.record.periods:
+            await ports.custody.root.destroy_version(version)
 
 
 async def _renewed(tenant_id: str, period: Period, *, ports: Ports) -> int:

@@ -20,7 +20,10 @@ THROTTLES = Collection("throttles", indexes=(EXPIRES,))
 RELEASES = Collection("releases", indexes=(EXPIRES, Index("listening", "listening", unique=True)))
 """Document id: the release id."""
 
-COLLECTIONS = (SESSIONS, CHALLENGES, THROTTLES, RELEASES)
+OUTSTANDING = Collection("outstanding")
+"""Document id: an instance's boot id. How far it has numbered its deeds."""
+
+COLLECTIONS = (SESSIONS, CHALLENGES, THROTTLES, RELEASES, OUTSTANDING)
 
 
 class Session(Struct, frozen=True):
@@ -55,6 +58,14 @@ class Challenge(Struct, frozen=True):
     mac: bytes = b""
 
 
+class Instance(Struct, frozen=True):
+    """An instance of playback that was given the data key."""
+
+    key: bytes
+    """The hash of the public key that it was sealed to."""
+    leased_until_s: int
+
+
 class Release(Struct, frozen=True):
     """A data key handed out for one listening."""
 
@@ -71,12 +82,13 @@ class Release(Struct, frozen=True):
     opened_at_s: int
     leased_until_s: int
     expires_at_s: int
-    instances: tuple[bytes, ...]
-    """Hashes of the public keys the data key was sealed to."""
+    instances: tuple[Instance, ...]
+    """Those that have it; the last one to give it back ends the release."""
     session: str
     """A customer's session, by the hash of its token; renewals need no token to find it."""
     vouched_until_s: int
     """Care: so long the listening goes on without a token of the agent being seen again."""
     ended: bool = False
     bytes_sent: int = 0
+    """By the instances that gave it back."""
     mac: bytes = b""

@@ -2,8 +2,9 @@
 
 Auth asks the log four times a second whether it can append. Without a yes for a second no new
 release is given. And where the log says yes but auth's own deeds do not arrive (the bus between
-them is down), new releases end once the oldest of them has waited for half an hour. Listenings
-under way go on in both cases: they are recorded already.
+them is down), new releases end once the oldest of them has waited for half an hour: one still in
+the store, one this instance has numbered, or one another instance has. Listenings under way go on
+in both cases: they are recorded already.
 """
 
 import asyncio
@@ -13,9 +14,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
+import structlog
 from msgspec import Struct
 
 from voicefile.auth.listening.access_errors import AuditUnavailable
+from voicefile.auth.listening.access_metrics import deeds_on_their_way_s, gate_open
+from voicefile.auth.listening.outstanding import Outstanding
+from voicefile.chassis.metrics import loop_failures
+from voicefile.chassis.stack import where_it_broke
+from voicefile.docstore.port import DocStoreError
+
+log = structlog.get_logger(__name__)
 
 PATH = "/audit/internal/v1/appendable"
 
@@ -37,7 +46,8 @@ class AuditGate:
     """Knows whether a new release could be recorded.
 
     `last_n` is the last number this instance gave a deed; `unpublished_for_s` says how long the
-    oldest event in the store has waited, whichever start wrote it.
+    oldest event in the store has waited, whichever start wrote it. `outstanding` knows what other
+    instances have sent; where leaving the store means being in the log, it is not needed.
     """
 
     def __init__(
@@ -47,6 +57,7 @@ class AuditGate:
         boot_id: str,
         last_n: Callable[[], int],
         unpublished_for_s: Callable[[], Awaitable[float]],
+        outstanding: Outstanding | None = None,
         limits: GateLimits | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,6 +65,8 @@ class AuditGate:
         self._boot_id = boot_id
         self._given_n = last_n
         self._unpublished_for_s = unpublished_for_s
+        self._outstanding = outstanding
+        self._sequenced: Mapping[str, int] | None = None
         self._waiting_since_s: float | None = None
         self._limits = limits or GateLimits()
         self._now_s = now_s
@@ -73,11 +86,7 @@ class AuditGate:
 
     def require_open(self) -> None:
         """Raises AuditUnavailable unless a new release may be given by what is known already."""
-        if not self._yes_lasts():
-            raise AuditUnavailable
-        now_s = self._now_s()
-        since_s = self._numbered[0][1] if self._numbered else now_s
-        if self._too_long(since_s) or self._too_long(self._waiting_since_s):
+        if not self._is_open():
             raise AuditUnavailable
 
     async def ask(self) -> None:
@@ -96,12 +105,18 @@ class AuditGate:
             self._last_yes_s = asked_s
         sequenced = answer.get("sequenced")
         if isinstance(sequenced, Mapping):
-            n = sequenced.get(self._boot_id, 0)
-            self._arrived(n if isinstance(n, int) else 0)
+            self._sequenced = {
+                boot: n for boot, n in sequenced.items() if isinstance(boot, str) and type(n) is int
+            }
+            self._arrived(self._sequenced.get(self._boot_id, 0))
 
     async def look(self) -> None:
-        """Looks how long deeds have waited in the store; a restart does not make them younger."""
-        self._waiting_since_s = self._now_s() - await self._unpublished_for_s()
+        """Looks how long deeds have waited; a restart does not make them younger."""
+        waiting_s = await self._unpublished_for_s()
+        if self._outstanding is not None and self._sequenced is not None:
+            sent_s = await self._outstanding.for_s(self._given_n(), self._sequenced)
+            waiting_s = max(waiting_s, sent_s)
+        self._waiting_since_s = self._now_s() - waiting_s
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,9 +135,32 @@ class AuditGate:
             # Closed by what waits in the store: the relay may have brought it away meanwhile, as
             # it does within moments when the vault was down for longer than deeds may wait.
             if self._now_s() >= look_at_s or self._too_long(self._waiting_since_s):
-                await self.look()
+                await self._look_if_possible()
                 look_at_s = self._now_s() + self._limits.look_every_s
+            self._show()
             await asyncio.sleep(self._limits.ask_every_s)
+
+    async def _look_if_possible(self) -> None:
+        try:
+            await self.look()
+        except DocStoreError as error:
+            # What was seen before grows older by itself, and without the store no release is
+            # given in any case.
+            log.warning("round_failed", loop="gate", **where_it_broke(error))
+            loop_failures().labels(loop="gate").inc()
+
+    def _show(self) -> None:
+        gate_open().set(self._is_open())
+        deeds_on_their_way_s().set(self._now_s() - self._oldest_since_s())
+
+    def _is_open(self) -> bool:
+        return self._yes_lasts() and not self._too_long(self._oldest_since_s())
+
+    def _oldest_since_s(self) -> float:
+        """Since when the oldest deed that is known to be missing in the log has waited."""
+        now_s = self._now_s()
+        own_s = self._numbered[0][1] if self._numbered else now_s
+        return min(own_s, now_s if self._waiting_since_s is None else self._waiting_since_s)
 
     def _yes_lasts(self) -> bool:
         last = self._last_yes_s

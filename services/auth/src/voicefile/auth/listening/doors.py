@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
-import structlog
 
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.access_store import CHALLENGES, RELEASES, Challenge, Release
 from voicefile.auth.listening.audit_gate import AuditGate
 from voicefile.auth.listening.customer_sessions import Sessions
+from voicefile.auth.listening.outstanding import Outstanding
 from voicefile.auth.listening.pace import Pace
 from voicefile.auth.ports import Ports
 from voicefile.auth.stamped import Stamped
@@ -20,15 +19,12 @@ from voicefile.auth.throttling.buckets import Buckets
 from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.auth.throttling.throttles import Throttles
-from voicefile.chassis.metrics import loop_failures
 from voicefile.contracts.deed.v1 import Event
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.secret import SecretKey
 from voicefile.docstore.port import DocStore
 from voicefile.identity.ids import PLATFORM
 from voicefile.identity.tokens import TokenVerifier
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,16 +43,6 @@ class Doors:
     gate: AuditGate
     tokens: TokenVerifier
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Asks audit and sweeps while entered."""
-        async with self.gate.running(), asyncio.TaskGroup() as group:
-            sweeping = group.create_task(self._keep_sweeping())
-            try:
-                yield
-            finally:
-                sweeping.cancel()
-
     async def sweep(self) -> int:
         """Removes what lapsed: sessions, challenges, releases, buckets."""
         return (
@@ -65,16 +51,6 @@ class Doors:
             + await self.releases.sweep()
             + await self.buckets.sweep()
         )
-
-    async def _keep_sweeping(self) -> None:
-        while True:
-            try:
-                await self.sweep()
-            except Exception:
-                # What lapsed is refused whether it is swept or not; the next round tries again.
-                log.exception("housekeeping_failed", loop="access")
-                loop_failures().labels(loop="access").inc()
-            await asyncio.sleep(self.settings.access_sweep_every_s)
 
 
 def doors_of(
@@ -85,20 +61,20 @@ def doors_of(
     tokens: TokenVerifier,
     settings: AccessSettings,
     limits: Limits | None = None,
+    outstanding: Outstanding | None = None,
     monotonic_s: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Doors:
-    """The doors over auth's ports. `audit`: a client with auth's certificate."""
+    """The doors over auth's ports. `audit`: a client with auth's certificate.
+
+    `outstanding`: where deeds travel on after they have left the store.
+    """
     store, custody, now_s = ports.store, ports.custody, ports.now_s
 
     async def bucket_key() -> SecretKey:
         return (await custody.identity(PLATFORM)).derive(Purpose.THROTTLES)
 
-    async def unpublished_for_s() -> float:
-        return await _unpublished_for_s(store, now_s())
-
     buckets = Buckets(store, key=bucket_key, now_s=now_s)
-    deeds = ports.deeds
     return Doors(
         ports=ports,
         settings=settings,
@@ -111,14 +87,27 @@ def doors_of(
             store, collection=CHALLENGES, kind=Challenge, identities=custody, now_s=now_s
         ),
         releases=Stamped(store, collection=RELEASES, kind=Release, identities=custody, now_s=now_s),
-        gate=AuditGate(
-            audit,
-            boot_id=deeds.boot_id,
-            last_n=lambda: deeds.n,
-            unpublished_for_s=unpublished_for_s,
-            now_s=monotonic_s,
-        ),
+        gate=_gate(ports, audit, outstanding, monotonic_s),
         tokens=tokens,
+    )
+
+
+def _gate(
+    ports: Ports,
+    audit: httpx.AsyncClient,
+    outstanding: Outstanding | None,
+    monotonic_s: Callable[[], float],
+) -> AuditGate:
+    async def unpublished_for_s() -> float:
+        return await _unpublished_for_s(ports.store, ports.now_s())
+
+    return AuditGate(
+        audit,
+        boot_id=ports.deeds.boot_id,
+        last_n=lambda: ports.deeds.n,
+        unpublished_for_s=unpublished_for_s,
+        outstanding=outstanding,
+        now_s=monotonic_s,
     )
 
 

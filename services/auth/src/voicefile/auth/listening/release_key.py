@@ -1,8 +1,9 @@
 """Releasing a key: one recording, one listening, one lease; recorded before the key leaves.
 
 A release is granted once for a listening; other instances that play the same listening join it.
-Renewing checks everything again, so that after erasing, logging out or a re-issue access ends
-within a lease everywhere.
+Each gives it back for itself, and with the last one it ends: where a listener's requests go to
+many instances, one of them falls idle while the others play on. Renewing checks everything again,
+so that after erasing, logging out or a re-issue access ends within a lease everywhere.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from msgspec.structs import replace
 from voicefile.auth.errors import UnusableKey
 from voicefile.auth.listening import access_deeds
 from voicefile.auth.listening.access_errors import Busy, NotHearable, PurposeMissing, ReleaseOver
-from voicefile.auth.listening.access_store import Release
+from voicefile.auth.listening.access_metrics import releases, releases_counted
+from voicefile.auth.listening.access_store import Instance, Release
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.list_hearable import details_of
 from voicefile.auth.listening.listeners import (
@@ -70,6 +72,13 @@ class Released:
 
 async def release_key(doors: Doors, bearer: str, wish: Wish) -> Released:
     """Raises as `listener_of` does, NotHearable, PurposeMissing, AuditUnavailable."""
+    with releases_counted():
+        released = await _released(doors, bearer, wish)
+    releases().labels(outcome="joined" if released.joined else "granted").inc()
+    return released
+
+
+async def _released(doors: Doors, bearer: str, wish: Wish) -> Released:
     listener = await listener_of(doors, bearer, request_id=wish.request_id)
     if listener.role is Role.CARE and wish.purpose is None:
         raise PurposeMissing
@@ -99,7 +108,8 @@ async def renew_release(
     for _ in range(doors.settings.access_write_tries_max):
         kept = await _known(doors, release_id, shown, request_id=request_id)
         release = kept.record if shown is None else _vouched(doors, kept.record)
-        if release.ended or sha256(instance_key) not in release.instances:
+        instance = sha256(instance_key)
+        if release.ended or not _has(release, instance):
             raise ReleaseOver
         listener = await holder_of(doors, release, request_id=request_id)
         try:
@@ -110,7 +120,7 @@ async def renew_release(
         except NotHearable:
             raise ReleaseOver from None
         try:
-            await doors.releases.replace(kept, _leased(doors, release))
+            await doors.releases.replace(kept, _leased(doors, release, instance))
         except VersionConflict:
             continue
         return doors.settings.lease_s
@@ -120,10 +130,11 @@ async def renew_release(
 async def end_release(
     doors: Doors, release_id: str, *, instance_key: bytes, bytes_sent: int, request_id: str
 ) -> None:
-    """The listening is over, says an instance that has its key; ending twice is as well.
+    """The listening is over here, says an instance that has its key; saying it twice is as well.
 
     How it ended is playback's deed.
     """
+    instance = sha256(instance_key)
     for _ in range(doors.settings.access_write_tries_max):
         async with tampering_told(
             doors.ports.deeds,
@@ -133,12 +144,10 @@ async def end_release(
             instead=NotHearable,
         ):
             kept = await doors.releases.get(release_id)
-        if kept is None or kept.record.ended:
-            return
-        if sha256(instance_key) not in kept.record.instances:
+        if kept is None or kept.record.ended or not _has(kept.record, instance):
             return
         try:
-            await _end(doors, kept, bytes_sent=bytes_sent)
+            await _give_back(doors, kept, instance, bytes_sent=bytes_sent)
         except VersionConflict:
             continue
         return
@@ -155,8 +164,8 @@ async def _granted_or_joined(
             if kept is None:
                 await doors.gate.pass_through()
                 return await _granted(doors, listener, access, wish, name), False
-            if kept.record.leased_until_s + doors.settings.listening_idle_s <= doors.ports.now_s():
-                await _end(doors, kept, bytes_sent=kept.record.bytes_sent)
+            if not _may_go_on(doors, kept.record.leased_until_s):
+                await _end(doors, kept, kept.record)
                 continue
             return await _joined(doors, listener, kept, wish), True
         except (DocumentExists, VersionConflict):
@@ -215,10 +224,11 @@ async def _granted(
             opened_at_s=now_s,
             leased_until_s=now_s,
             expires_at_s=now_s,
-            instances=(wish.instance,),
+            instances=(),
             session="" if listener.session is None else listener.session.id,
             vouched_until_s=0,
         ),
+        wish.instance,
     )
     release = _vouched(doors, release)
     release_id = new_id()
@@ -232,14 +242,13 @@ async def _granted(
 async def _joined(
     doors: Doors, listener: Listener, kept: Kept[Release], wish: Wish
 ) -> Kept[Release]:
-    release = _vouched(doors, _leased(doors, kept.record))
-    if wish.instance in release.instances:
+    release = _vouched(doors, _leased(doors, kept.record, wish.instance))
+    if _has(kept.record, wish.instance):
         # The same instance asks again, for an answer it did not get: recorded already.
         return await doors.releases.replace(kept, release)
-    joined = replace(release, instances=(*release.instances, wish.instance))
     return await doors.ports.deeds.write(
         _deed(listener, Action.ACTION_RELEASE_JOINED, wish),
-        lambda event: doors.releases.replace(kept, joined, pending=(event,)),
+        lambda event: doors.releases.replace(kept, release, pending=(event,)),
     )
 
 
@@ -266,15 +275,49 @@ async def _sealed(
     )
 
 
-async def _end(doors: Doors, kept: Kept[Release], *, bytes_sent: int) -> None:
-    over = replace(kept.record, ended=True, listening=kept.id, bytes_sent=bytes_sent)
-    await doors.releases.replace(kept, over)
+async def _give_back(
+    doors: Doors, kept: Kept[Release], instance: bytes, *, bytes_sent: int
+) -> None:
+    """One instance has done; the release ends unless another one may still be playing."""
+    others = _others(doors, kept.record, instance)
+    left = replace(kept.record, instances=others, bytes_sent=kept.record.bytes_sent + bytes_sent)
+    if others:
+        await doors.releases.replace(kept, left)
+    else:
+        await _end(doors, kept, left)
 
 
-def _leased(doors: Doors, release: Release) -> Release:
+async def _end(doors: Doors, kept: Kept[Release], release: Release) -> None:
+    await doors.releases.replace(kept, replace(release, ended=True, listening=kept.id))
+
+
+def _has(release: Release, instance: bytes) -> bool:
+    return any(each.key == instance for each in release.instances)
+
+
+def _others(doors: Doors, release: Release, instance: bytes) -> tuple[Instance, ...]:
+    """The other instances that may still play; one that died is forgotten like an idle one."""
+    return tuple(
+        each
+        for each in release.instances
+        if each.key != instance and _may_go_on(doors, each.leased_until_s)
+    )
+
+
+def _may_go_on(doors: Doors, leased_until_s: int) -> bool:
+    """Whether a lease that lapsed may still be renewed: a pause is not yet the end."""
+    return leased_until_s + doors.settings.listening_idle_s > doors.ports.now_s()
+
+
+def _leased(doors: Doors, release: Release, instance: bytes) -> Release:
     until_s = int(doors.ports.now_s()) + doors.settings.lease_s
     kept_s = doors.settings.listening_idle_s + GRACE_S
-    return replace(release, leased_until_s=until_s, expires_at_s=until_s + kept_s)
+    return replace(
+        release,
+        instances=(*_others(doors, release, instance), Instance(instance, until_s)),
+        leased_until_s=until_s,
+        expires_at_s=until_s + kept_s,
+    )
 
 
 def _vouched(doors: Doors, release: Release) -> Release:

@@ -1,7 +1,6 @@
 """Opening and closing: the deployment's first start, tenants, resellers."""
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -56,9 +55,7 @@ class NewTenant:
 async def first_start(ports: Ports) -> None:
     """Makes the deployment's own keys, unless they are there. Raises WrongDeployment."""
     if await ports.store.get(DEPLOYMENT, DEPLOYMENT_ID) is None:
-        # If another instance was first, its keys are the deployment's.
-        with suppress(DocumentExists):
-            await _insert_deployment(ports)
+        await _insert_deployment(ports)
     stored = await ports.store.get(DEPLOYMENT, DEPLOYMENT_ID)
     if stored is None or stored.body["deployment"] != ports.deployment:
         raise WrongDeployment
@@ -73,18 +70,30 @@ async def _insert_deployment(ports: Ports) -> None:
         keys = await renew(
             root, keys, deployment=ports.custody.deployment, root_version=lasting, now_s=now_s
         )
+    period = await root.create_version()
     deployment = Deployment(
         deployment=ports.deployment,
         lasting_root=lasting,
         keys=keys,
-        periods=(Period(await root.create_version(), int(now_s)),),
+        periods=(Period(period, int(now_s)),),
     )
     # The record's own keys make its MAC, so custody has to know them before it is stored.
     ports.custody.expect(PLATFORM, keys)
     try:
         await ports.deployments.of(PLATFORM).insert(DEPLOYMENT_ID, deployment)
+    except DocumentExists:
+        await _drop_unused((lasting, period), ports=ports)
     finally:
         ports.custody.forget(PLATFORM)
+
+
+async def _drop_unused(versions: tuple[str, str], *, ports: Ports) -> None:
+    """Another instance was first: its keys are the deployment's, and nothing hangs on these."""
+    stored = await ports.store.get(DEPLOYMENT, DEPLOYMENT_ID)
+    # Looked at rather than concluded: to destroy the root of all keys can't be taken back.
+    if stored is not None and stored.body["lasting_root"] not in versions:
+        for version in versions:
+            await ports.custody.root.destroy_version(version)
 
 
 async def the_deployment(ports: Ports) -> Stored[Deployment]:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from voicefile.auth.listening.access_errors import Busy
+from voicefile.auth.listening.access_metrics import throttle_races
 from voicefile.auth.listening.access_store import THROTTLES
 from voicefile.auth.throttling.throttle_policy import SECOND_MS, Wait
 from voicefile.crypto.primitives import hmac_sha512
@@ -89,6 +90,7 @@ class Buckets:
                     return after
                 if await self._written(bucket_id, found, after, keep_s=bucket.keep_s(after)):
                     return after
+                throttle_races().inc()
         # Every other instance won. To refuse is safe; to go on without a charge is not.
         raise Busy
 

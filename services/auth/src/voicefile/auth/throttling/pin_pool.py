@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 
 from voicefile.auth.listening.access_errors import Busy
+from voicefile.auth.listening.access_metrics import pin_places
 from voicefile.auth.throttling.verifiers import pin_verifier
 from voicefile.crypto.secret import SecretKey, SecretText
 
@@ -58,10 +59,12 @@ class PinPool:
         if self._taken >= self._places[rank]:
             raise Busy
         self._taken += 1
+        pin_places().inc()
         try:
             yield Place(self._run, rank)
         finally:
             self._taken -= 1
+            pin_places().dec()
 
     async def hash(
         self,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from voicefile.auth.listening.access_errors import Locked
+from voicefile.auth.listening.access_metrics import throttled
 from voicefile.auth.throttling import throttle_policy as policy
 from voicefile.auth.throttling.buckets import Bucket, Buckets, Kind
 from voicefile.auth.throttling.throttle_policy import (
@@ -93,6 +94,7 @@ class Throttles:
                 found, visitor.channel, now_ms=at_ms, limits=self.limits
             ),
         )
+        _count(Kind.STRANGERS, strangers)
         if isinstance(strangers, Wait):
             raise Locked
         return Charge(locator, visitor, at_ms, known=False, in_a_row=strangers.in_a_row)
@@ -108,7 +110,10 @@ class Throttles:
             of_tenant = both.create_task(self._counted(_tenant(tenant), charge))
             both.create_task(self._counted(_deployment(), charge))
         recent = of_tenant.result().recent(charge.at_ms)
-        return recent > self.limits.tenant_failures_per_hour
+        spent = recent > self.limits.tenant_failures_per_hour
+        if spent:
+            throttled().labels(bucket=Kind.TENANT, decision="refused").inc()
+        return spent
 
     async def under_attack(self) -> bool:
         """Whether strangers fail so often, all together, that they have to wait."""
@@ -157,6 +162,7 @@ class Throttles:
             return tries if isinstance(tries, Wait) else Answers(tries, found.in_a_row + 1)
 
         charged = await self._buckets.change(_answers(credential), rule)
+        _count(Kind.ANSWERS, charged)
         if isinstance(charged, Wait):
             raise Locked
         return charged
@@ -176,6 +182,7 @@ class Throttles:
             return tries if isinstance(tries, Wait) else Known(tries, found.until_ms)
 
         charged = await self._buckets.change(_known(locator, visitor), rule)
+        _count(Kind.KNOWN, charged)
         if isinstance(charged, Wait):
             raise Locked
 
@@ -192,6 +199,7 @@ class Throttles:
                 window_ms=policy.HOUR_MS,
             ),
         )
+        _count(Kind.ORIGIN, charged)
         if isinstance(charged, Wait):
             raise RateLimited(retry_after_s=(charged.until_ms - at_ms) / policy.SECOND_MS)
 
@@ -227,6 +235,11 @@ class Throttles:
     async def _discount(self, bucket: Bucket[HourCount], charge: Charge) -> None:
         now_ms = self._buckets.now_ms()
         await self._buckets.change(bucket, lambda found: found.less(charge.at_ms, now_ms=now_ms))
+
+
+def _count(kind: Kind, charged: Struct) -> None:
+    decision = "refused" if isinstance(charged, Wait) else "charged"
+    throttled().labels(bucket=kind, decision=decision).inc()
 
 
 def _strangers(locator: str) -> Bucket[Strangers]:
