@@ -76,6 +76,10 @@ def _s3(s3: S3) -> Entry:
         "bucket": s3.bucket,
         "access_key": s3.access_key,
         "secret_key": s3.secret_key,
+        "services": {
+            who: {"access_key": who, "secret_key": s3.secret_key_of(who)}
+            for who in ("ingest", "playback")
+        },
         "ca": str(s3.authority),
     }
 

@@ -10,61 +10,40 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.engines.certificates import certificate
+from tests.engines.environment import ROOT
 from tests.engines.kafka_jars import jars, java, version
 from tests.engines.process import Engine, EngineDidNotStart
 
 OPERATOR = "operator"
 """The name in the certificate that may do everything; no service has it."""
 
-PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
+SHIPPED = ROOT / "deploy" / "compose" / "kafka" / "server.properties"
+
+# What differs from the shipped file; of two lines for one setting, the later one counts.
+DIFFERENT = """\
+
 controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=CLIENTS://127.0.0.1:{main},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=CLIENTS://127.0.0.1:{main}
-listener.security.protocol.map=CLIENTS:SSL,CONTROLLER:SSL
-inter.broker.listener.name=CLIENTS
-controller.listener.names=CONTROLLER
 log.dirs={data}
-
-# Who calls is who the certificate says; without one, nobody is let in.
-ssl.keystore.type=PEM
 ssl.keystore.location={own}
-ssl.truststore.type=PEM
 ssl.truststore.location={authority}
-ssl.client.auth=required
-ssl.enabled.protocols=TLSv1.3
-ssl.principal.mapping.rules=RULE:^(CN=[A-Za-z0-9-]+)(,.*)?$/$1/
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=false
-super.users=User:CN=operator;User:CN=kafka
 
-# One node: what would be three copies is one, and nobody waits for others to come.
-auto.create.topics.enable=false
-num.partitions=1
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+# Nobody cuts the power of a test, and each event on its own would take seven milliseconds.
+log.flush.interval.messages=9223372036854775807
+
+# Groups form at once; and after a kill the controller doesn't wait long for the one that is gone.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
-# After a kill the controller waits this long for the one that is gone before it takes it back.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 
-# A canary must not hide in compressed bytes.
-compression.type=uncompressed
-
 # Small, for a machine that others use, too.
+offsets.topic.num.partitions=4
+transaction.state.log.num.partitions=4
 num.network.threads=2
 num.io.threads=2
 background.threads=2
-num.recovery.threads.per.data.dir=1
 log.cleaner.dedupe.buffer.size=4194304
 log.cleaner.io.buffer.size=65536
 log.segment.bytes=67108864
@@ -123,8 +102,10 @@ class Kafka(Engine):
 
     def prepare(self) -> None:
         own = certificate(self.certificates, self.name)
-        content = PROPERTIES.format(**self.ports, data=self.data, own=own, authority=self.authority)
-        self.properties.write_text(content)
+        different = DIFFERENT.format(
+            **self.ports, data=self.data, own=own, authority=self.authority
+        )
+        self.properties.write_text(SHIPPED.read_text() + different)
         (self.folder / "log4j2.properties").write_text(LOGGING)
         if not (self.data / "meta.properties").exists():
             self._format()

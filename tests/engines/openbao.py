@@ -11,25 +11,8 @@ from tests.engines.certificates import certificate
 from tests.engines.environment import ROOT, binary, version_in_lock
 from tests.engines.process import Engine, write_private
 
-POLICY = ROOT / "deploy" / "compose" / "openbao" / "voicefile.hcl"
-
-CONFIGURATION = """\
-ui = false
-api_addr     = "https://127.0.0.1:{main}"
-cluster_addr = "https://127.0.0.1:{cluster}"
-storage "raft" {{
-  path                   = "{data}/raft"
-  node_id                = "one"
-  performance_multiplier = 1
-}}
-listener "tcp" {{
-  address         = "127.0.0.1:{main}"
-  cluster_address = "127.0.0.1:{cluster}"
-  tls_cert_file   = "{own}"
-  tls_key_file    = "{own}"
-  tls_min_version = "tls13"
-}}
-"""
+SHIPPED = ROOT / "deploy" / "compose" / "openbao"
+POLICY = SHIPPED / "voicefile.hcl"
 
 
 class OpenBao(Engine):
@@ -84,9 +67,17 @@ class OpenBao(Engine):
     def prepare(self) -> None:
         (self.data / "raft").mkdir(parents=True, exist_ok=True)
         own = certificate(self.certificates, self.name)
-        (self.folder / "bao.hcl").write_text(
-            CONFIGURATION.format(data=self.data, own=own, **self.ports)
-        )
+        configuration = (SHIPPED / "bao.hcl").read_text()
+        for shipped, here in (
+            ("openbao.voicefile.internal:8200", f"127.0.0.1:{self.ports['main']}"),
+            ("openbao.voicefile.internal:8201", f"127.0.0.1:{self.ports['cluster']}"),
+            ("[::]:8200", f"127.0.0.1:{self.ports['main']}"),
+            ("[::]:8201", f"127.0.0.1:{self.ports['cluster']}"),
+            ('"/data"', f'"{self.data / "raft"}"\n  performance_multiplier = 1'),
+            ("/run/voicefile/certificate.pem", str(own)),
+        ):
+            configuration = configuration.replace(shipped, here)
+        (self.folder / "bao.hcl").write_text(configuration)
 
     def ready(self) -> bool:
         """It answers; sealed is an answer."""

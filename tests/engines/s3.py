@@ -10,33 +10,14 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.engines.certificates import certificate
-from tests.engines.environment import binary, version_in_lock
+from tests.engines.environment import ROOT, binary, version_in_lock
 from tests.engines.listening import listening_ports
 from tests.engines.process import Engine, EngineDidNotStart, write_private
 
 REGION = "us-east-1"
-COMPONENTS = ("master", "volume", "filer", "s3", "client")
-
-# Mutual TLS between its parts; without these lines every one of them talks in the clear.
-SECURITY = """\
-[jwt.signing]
-key = "{volume_key}"
-[jwt.filer_signing]
-key = "{filer_key}"
-[jwt.filer_signing.read]
-key = "{filer_key}"
-[access]
-ui = false
-[grpc]
-ca = "{authority}"
-{grpc}
-[https.client]
-enabled = true
-cert = "{own}"
-key = "{own}"
-ca = "{authority}"
-{https}
-"""
+OPERATOR = "operator"
+KEYS = ("operator_key", "ingest_key", "playback_key")
+SHIPPED = ROOT / "deploy" / "compose" / "s3"
 
 
 class S3(Engine):
@@ -66,11 +47,16 @@ class S3(Engine):
 
     @property
     def access_key(self) -> str:
-        return str(self._secrets["access_key"])
+        """The operator's; a service has its own name and fewer rights."""
+        return OPERATOR
 
     @property
     def secret_key(self) -> str:
-        return str(self._secrets["secret_key"])
+        return self.secret_key_of(OPERATOR)
+
+    def secret_key_of(self, who: str) -> str:
+        """`ingest` may read and write in the bucket, `playback` read; each by its name."""
+        return self._secrets[f"{who}_key"]
 
     @contextlib.contextmanager
     def client(self, **options: Any) -> Iterator[Any]:
@@ -116,24 +102,21 @@ class S3(Engine):
     def prepare(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         own = certificate(self.certificates, self.name)
-        files = f'cert = "{own}"\nkey = "{own}"\n'
-        security = SECURITY.format(
-            volume_key=self._secrets["volume_key"],
-            filer_key=self._secrets["filer_key"],
-            authority=self.authority,
-            own=own,
-            grpc="".join(f"[grpc.{each}]\n{files}" for each in COMPONENTS),
-            https="".join(
-                f'[https.{each}]\n{files}ca = "{self.authority}"\n'
-                for each in ("master", "volume", "filer")
-            ),
-        )
+        security = (SHIPPED / "security.toml").read_text()
+        for shipped, here in (
+            ("@VOLUME_KEY@", self._secrets["volume_key"]),
+            ("@FILER_KEY@", self._secrets["filer_key"]),
+            ("/run/voicefile/ca.pem", str(self.authority)),
+            ("/run/voicefile/certificate.pem", str(own)),
+        ):
+            security = security.replace(shipped, here)
         write_private(self.folder / "security.toml", security)
         # One volume at a time for a bucket: each is a file, and tests have many buckets.
         (self.folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
-        keys = {"accessKey": self.access_key, "secretKey": self.secret_key}
-        identity = {"name": "operator", "credentials": [keys], "actions": ["Admin"]}
-        write_private(self.folder / "s3.json", json.dumps({"identities": [identity]}))
+        identities = (SHIPPED / "identities.json").read_text()
+        for name in KEYS:
+            identities = identities.replace(f"@{name.upper()}@", self._secrets[name])
+        write_private(self.folder / "s3.json", identities)
 
     def ready(self) -> bool:
         """Not when it listens, but when it keeps something: its parts find each other by and by."""
@@ -159,10 +142,9 @@ class S3(Engine):
     @property
     def _secrets(self) -> dict[str, str]:
         path = self.folder / "secrets.json"
-        if not path.exists():
-            names = ("secret_key", "volume_key", "filer_key")
-            made = {name: secrets.token_hex(20) for name in names}
-            made["access_key"] = "operator" + secrets.token_hex(4)
-            write_private(path, json.dumps(made))
-        found: dict[str, str] = json.loads(path.read_text())
+        found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        missing = {*KEYS, "volume_key", "filer_key"} - set(found)
+        if missing:
+            found |= {name: secrets.token_hex(20) for name in missing}
+            write_private(path, json.dumps(found))
         return found
