@@ -272,6 +272,23 @@ async def test_a_deed_that_may_be_done_twice_is(replica: Replica):
         assert answer.json() == 2
 
 
+async def test_what_may_have_arrived_is_never_called_unsent(directory: Path):
+    """Whoever hears that nobody was there concludes that nothing was done."""
+    context = server_context(service_certificate(directory, "auth"), client_ca=directory / "ca.pem")
+
+    async def hear_and_die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        server.close()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hear_and_die, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with calling(directory, url, "https://127.0.0.1:9") as client:
+            with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+                await client.get("/auth/who")
+
+
 async def test_who_always_hangs_up_is_not_asked_for_ever(directory: Path):
     async with (
         hanging_up(directory, after=3) as heard,

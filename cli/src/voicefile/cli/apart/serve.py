@@ -93,6 +93,8 @@ class _Serving:
             self.refused = f"its store was left by other code ({error})"
         except SettingsRefused as error:
             self.refused = str(error).removesuffix(".")
+        except Exception as error:  # noqa: BLE001 the process ends, and its exit code says how
+            self._fail(error)
         finally:
             self._stop.set()
             self._over.set()

@@ -168,19 +168,21 @@ class _Line:
         waiting = deque(self._in_turn())
         repeats = REPEATS_MAX if _repeatable(request) else 0
         failure: httpx.TransportError | None = None
+        unsent = True
         while waiting:
             address = waiting.popleft()
             try:
                 pool = await self._current_pool()
                 answer = await pool.send(self._addressed(request, self._addresses[address]))
-            except _UNSENT as unsent:
-                failure = unsent
-                self._rest(address, unsent)
-            except _UNANSWERED as unanswered:
+            except _UNSENT as error:
+                # Once it may have arrived somewhere, no later failure says that it did not.
+                failure = error if unsent else failure
+                self._rest(address, error)
+            except _UNANSWERED as error:
                 if not repeats:
                     raise
                 repeats -= 1
-                failure = unanswered
+                failure, unsent = error, False
                 # The same one last: what broke was perhaps an old connection, not the service.
                 waiting.append(address)
             else:
