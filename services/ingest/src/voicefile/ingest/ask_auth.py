@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import httpx
 
+from voicefile.chassis.calls import REPEATABLE
 from voicefile.chassis.problems import TYPE_PREFIX
 from voicefile.crypto.secret import SecretText
 from voicefile.ingest.errors import (
@@ -136,7 +137,14 @@ class Auth:
         url = path if path.startswith("/auth/") else f"/auth/internal/v1{path}"
         try:
             return await self._client.request(
-                method, url, json=body, params=query, timeout=self._timeout_s
+                method,
+                url,
+                json=body,
+                params=query,
+                timeout=self._timeout_s,
+                # Every question here may be asked twice: one is idempotent by recording id, the
+                # others change nothing.
+                extensions={REPEATABLE: True},
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             raise AuthUnreachable from None
