@@ -7,9 +7,9 @@ code, and the embedded vault no engine's client.
 # ruff: noqa: PLC0415
 
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 import uvloop
@@ -32,10 +32,6 @@ app.add_typer(prepare, name="prepare")
 
 
 Command = Coroutine[None, None, int]
-AWAY: Final[Mapping[type[Exception], str]] = {
-    StoreUnavailable: "The document store can't be reached. Nothing was stored.",
-    RootUnavailable: "The root key can't be reached. Nothing was stored.",
-}
 
 
 def _run(command: Command) -> None:
@@ -49,8 +45,10 @@ def _run(command: Command) -> None:
         sys.exit(f"{taken}. Stop that, or set VOICEFILE_PORT to another.")
     except SettingsRefused as refused:
         sys.exit(str(refused))
-    except tuple(AWAY) as away:
-        sys.exit(AWAY[type(away)])
+    except StoreUnavailable:
+        sys.exit("The document store can't be reached, or refuses us. Nothing was stored.")
+    except RootUnavailable:
+        sys.exit("The root key can't be reached, or refuses us. Nothing was stored.")
     except (StoreIsNewer, MigrationsDisagree) as other:
         sys.exit(f"The store was left by other code: {other}.")
     except KeyboardInterrupt:
