@@ -5,6 +5,8 @@ database of its own; a supervisor starts again what ends. With `wired=True` a pr
 every engine and every internal port, so that any pair can be cut apart.
 """
 
+import functools
+import json
 import os
 import threading
 import time
@@ -22,8 +24,10 @@ from tests.cluster.supervisor import Supervisor
 from tests.cluster.wires import Wires
 from tests.engines.certificates import certificate
 from tests.engines.environment import NotToBeHad
+from tests.engines.ports import choose_ports
+from tests.engines.process import Engine, write_private
 
-from voicefile.chassis.tls import development_certificates
+from voicefile.chassis.tls import DevelopmentCertificates, development_certificates
 
 DEPLOYMENT = "test"
 SERVICES = ("auth", "audit", "ingest", "playback", "portal")
@@ -40,6 +44,10 @@ STOPPED_IN_TURN = ("portal", "playback", "ingest", "auth", "audit")
 READY_S_MAX = 90.0
 STARTED_AT_ONCE = 4
 """More would only make all of them slower on a machine of two cores."""
+
+
+class ClusterDidNotStart(Exception):
+    """Why stands in its cause."""
 
 
 class Cluster:
@@ -63,6 +71,7 @@ class Cluster:
             service: [self._replica(service, n) for n in range(1, counts[service] + 1)]
             for service in SERVICES
         }
+        reserve_ports([*self.engines.all.values(), *self.everybody])
         self.wires = Wires(self.callers) if wired else None
         self.furniture = Furniture(self.engines)
         self.supervisor = Supervisor(self.everybody)
@@ -89,12 +98,16 @@ class Cluster:
         """Process ids by replica, of those who run."""
         return {each.name: pid for each in self.everybody if (pid := each.pid) is not None}
 
-    @property
+    @functools.cached_property
     def doors(self) -> Doors:
-        return Doors(self.replicas, self._public.authority, self.certificates)
+        return Doors(
+            self.replicas,
+            public_authority=self._public.authority,
+            certificates=self.certificates,
+        )
 
-    @property
-    def _public(self):
+    @functools.cached_property
+    def _public(self) -> DevelopmentCertificates:
         """What browsers and partners see: an authority apart from the services' own."""
         return development_certificates(self.folder / "tls")
 
@@ -199,13 +212,24 @@ class Cluster:
         }
 
 
+def reserve_ports(processes: Iterable[Engine]) -> None:
+    """Chosen for all at once: of so many, two would now and then choose the same."""
+    waiting = [each for each in processes if not (each.folder / "ports.json").exists()]
+    wanted = [f"{each.name} {name}" for each in waiting for name in each.port_names]
+    chosen = choose_ports(wanted)
+    for each in waiting:
+        ports = {name: chosen[f"{each.name} {name}"] for name in each.port_names}
+        write_private(each.folder / "ports.json", json.dumps(ports))
+
+
 def _concerns(setting: str, service: str) -> bool:
     """Whether the service reads it: its own, or everybody's."""
     of = [each for each in SERVICES if setting.startswith(f"VOICEFILE_{each.upper()}_")]
     return not of or service in of
 
 
-_shared: dict[int, Cluster] = {}
+_shared: dict[int, Cluster | BaseException] = {}
+"""By process: xdist's workers have one each."""
 _making = threading.Lock()
 
 
@@ -216,24 +240,35 @@ def own_settings() -> dict[str, str]:
 
 
 def the_cluster(folder: Callable[[], Path]) -> Cluster:
-    """The one of this pytest process, made when it is first asked for: starting takes its time."""
+    """The one of this pytest process, made when it is first asked for: starting takes its time.
+
+    One that did not start is not tried again by every test.
+    """
     with _making:
-        found = _shared.get(os.getpid())
-        if found is None:
-            found = Cluster(folder(), settings=own_settings())
-            try:
-                found.start()
-            except NotToBeHad as why:
-                pytest.skip(f"NOT RUN: {why}")
-            _shared[os.getpid()] = found
+        if os.getpid() not in _shared:
+            _shared[os.getpid()] = _started(Cluster(folder(), settings=own_settings()))
+        found = _shared[os.getpid()]
+    if isinstance(found, NotToBeHad):
+        pytest.skip(f"NOT RUN: {found}")
+    if not isinstance(found, Cluster):
+        raise ClusterDidNotStart from found
     found.with_settings(own_settings())
     return found
+
+
+def _started(cluster: Cluster) -> Cluster | BaseException:
+    try:
+        cluster.start()
+    except BaseException as error:  # noqa: BLE001 - told to every test that asks for it
+        cluster.stop()
+        return error
+    return cluster
 
 
 def end_the_cluster() -> Iterator[str]:
     """Stops it; tells what ended otherwise than it should, and who was started again."""
     cluster = _shared.pop(os.getpid(), None)
-    if cluster is None:
+    if not isinstance(cluster, Cluster):
         return
     restarts = {each.name: each.restarts for each in cluster.everybody if each.restarts}
     yield from (f"{name} did not stop cleanly" for name in cluster.stop())

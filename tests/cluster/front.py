@@ -6,12 +6,13 @@ and one of its replicas in turn, and passes everything else on as it is.
 
 import itertools
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 from tests.cluster.replica import Replica
+from tests.cluster.strangers import stranger_certificate
+from tests.engines.certificates import certificate
 
 BASE_URL = "https://vault.internal"
 INTERNAL = "/internal/"
@@ -23,38 +24,52 @@ ELSEWHERE = "auth"
 """Who is asked for a path that belongs to nobody: an answer should come from a real door."""
 
 
-@dataclass(frozen=True)
 class Doors:
-    """Where each service's replicas listen, and what to trust there."""
+    """Where each service's replicas listen, and what to trust there. One for all clients."""
 
-    replicas: Mapping[str, Sequence[Replica]]
-    public_authority: Path
-    certificates: Path
-    turns: dict[str, Iterator[Replica]] = field(default_factory=dict)
+    def __init__(
+        self,
+        replicas: Mapping[str, Sequence[Replica]],
+        *,
+        public_authority: Path,
+        certificates: Path,
+    ) -> None:
+        self.replicas = replicas
+        self.certificates = certificates
+        self._public_authority = public_authority
+        self._turns = {service: itertools.cycle(there) for service, there in replicas.items()}
+        self._trusted: dict[str, ssl.SSLContext] = {}
 
     def next(self, service: str) -> Replica:
-        """The replica whose turn it is; one that is stopped on purpose gets no turn."""
-        there = self.replicas[service]
-        turn = self.turns.setdefault(service, itertools.cycle(there))
-        for replica in itertools.islice(turn, len(there)):
-            if replica.wanted:
-                return replica
-        return there[0]
+        """The replica whose turn it is, whether it is there or not: the next try finds another."""
+        return next(self._turns[service])
 
     def service_of(self, path: str) -> str:
         """By the first part of the path, as it was sent."""
         first = path.split("?", maxsplit=1)[0].split("/")[1] if path.startswith("/") else ""
         return first if first in self.replicas else ELSEWHERE
 
-    def public_trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.public_authority))
+    def public_trust(self, peer: str | None = None) -> ssl.SSLContext:
+        """For the public ports; with a peer, showing a certificate that nobody asks for."""
+        return self._context(self._public_authority, peer)
 
     def internal_trust(self, peer: str | None) -> ssl.SSLContext:
         """As the named service, or as somebody without a certificate."""
-        context = ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
-        if peer is not None:
-            context.load_cert_chain(self.certificates / f"{peer}.pem")
-        return context
+        return self._context(self.certificates / "ca.pem", peer)
+
+    def _shown_by(self, peer: str) -> Path:
+        if "," in peer:
+            return stranger_certificate(self.certificates, peer)
+        return certificate(self.certificates, peer)
+
+    def _context(self, authority: Path, peer: str | None) -> ssl.SSLContext:
+        name = f"{authority} {peer}"
+        if name not in self._trusted:
+            context = ssl.create_default_context(cafile=str(authority))
+            if peer is not None:
+                context.load_cert_chain(self._shown_by(peer))
+            self._trusted[name] = context
+        return self._trusted[name]
 
 
 class Front(httpx.AsyncBaseTransport):
@@ -74,10 +89,7 @@ class Front(httpx.AsyncBaseTransport):
         self._doors = doors
         self._peer = peer
         self._public_only = public_only
-        public = doors.public_trust()
-        if public_only and peer is not None:
-            public.load_cert_chain(doors.certificates / f"{peer}.pem")
-        self._public = _wire(public, address)
+        self._public = _wire(doors.public_trust(peer if public_only else None), address)
         self._internal = _wire(doors.internal_trust(peer), address)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

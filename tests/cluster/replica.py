@@ -1,6 +1,7 @@
 """One replica of one service: a `voicefile serve <service>` process with three TLS ports."""
 
 import contextlib
+import functools
 import json
 import os
 import ssl
@@ -44,7 +45,6 @@ class Replica(Engine):
         self.started_s: list[float] = []
         """How long each start took until it said it was ready."""
         self._settings = settings
-        self._known_ports = self.ports
 
     def command(self) -> Sequence[str]:
         return [str(Path(sys.executable).with_name("voicefile")), "serve", self.service]
@@ -62,6 +62,10 @@ class Replica(Engine):
             "PYTHONDONTWRITEBYTECODE": "1",
             **self._settings(self),
         }
+
+    @functools.cached_property
+    def _known_ports(self) -> dict[str, int]:
+        return self.ports
 
     @property
     def public(self) -> int:
