@@ -82,3 +82,14 @@ def test_a_store_that_does_not_know_us_is_said_without_our_words(told):
     assert refused.returncode != 0
     assert other not in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_another_deployment_or_another_root_key_is_named(told, tmp_path):
+    assert run(told, "tenant", "list").returncode == 0
+    for changed, value in (
+        ("VOICEFILE_DEPLOYMENT", "another"),
+        ("VOICEFILE_ROOT_DIR", str(tmp_path / "another")),
+    ):
+        refused = run(told, "tenant", "list", **{changed: value})
+        assert refused.returncode == 1
+        assert refused.stderr.splitlines()[-1].startswith(changed.removesuffix("_DIR"))

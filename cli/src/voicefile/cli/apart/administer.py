@@ -10,9 +10,10 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.tenants.open_tenant import first_start
 from voicefile.chassis.inprocess import in_process_client
-from voicefile.cli.apart.auth import PLAN
+from voicefile.cli.apart.auth import PLAN, REFUSED
 from voicefile.cli.apart.engines import Engines
 from voicefile.cli.apart.migrating import migrated
+from voicefile.cli.apart.refusals import named
 from voicefile.cli.engine_settings import read, read_settings
 from voicefile.cli.store_plan import StorePlan
 from voicefile.eventbus.memory import MemoryEventBus
@@ -39,7 +40,8 @@ async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterato
             on_failure=on_failure,
         )
         ports: Ports = service.public.state.ports
-        await first_start(ports)
+        with named(REFUSED):
+            await first_start(ports)
         yield ports
 
 

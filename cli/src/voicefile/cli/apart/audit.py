@@ -1,5 +1,8 @@
 """Audit by itself: its documents, its own root key, the bus it hears, and auth's public keys."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from voicefile.audit import app
 from voicefile.audit.settings import AuditSettings
 from voicefile.chassis.service import Service
@@ -7,7 +10,8 @@ from voicefile.cli.apart.engines import Engines
 from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
 
-PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+PLAN: Final = StorePlan(app.COLLECTIONS, app.STEPS)
+REFUSED: Final[Mapping[type[Exception], str]] = {}
 
 
 async def build(engines: Engines) -> Service:
@@ -22,4 +26,5 @@ async def build(engines: Engines) -> Service:
         root=engines.root(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,
+        leadership=leadership,
     )

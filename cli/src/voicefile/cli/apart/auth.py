@@ -1,13 +1,19 @@
 """Auth by itself: its documents, its root key, the bus, and audit to ask."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from voicefile.auth import app
 from voicefile.auth.settings import AuthSettings
+from voicefile.auth.tenants.open_tenant import WrongDeployment
 from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
+from voicefile.cli.apart.refusals import ANOTHER_DEPLOYMENT
 from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
 
-PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+PLAN: Final = StorePlan(app.COLLECTIONS, app.STEPS)
+REFUSED: Final[Mapping[type[Exception], str]] = {WrongDeployment: ANOTHER_DEPLOYMENT}
 
 
 async def build(engines: Engines) -> Service:

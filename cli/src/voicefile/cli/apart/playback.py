@@ -1,5 +1,8 @@
 """Playback by itself: its documents, the blob store, the bus, and auth to take releases from."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
 from voicefile.cli.engine_settings import read
@@ -7,7 +10,8 @@ from voicefile.cli.store_plan import StorePlan
 from voicefile.playback import app
 from voicefile.playback.settings import PlaybackSettings
 
-PLAN = StorePlan(app.COLLECTIONS, app.STEPS)
+PLAN: Final = StorePlan(app.COLLECTIONS, app.STEPS)
+REFUSED: Final[Mapping[type[Exception], str]] = {}
 
 
 async def build(engines: Engines) -> Service:

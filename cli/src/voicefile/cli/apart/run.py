@@ -15,6 +15,7 @@ from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.stack import where_it_broke
 from voicefile.cli.apart.engines import Engines
+from voicefile.cli.apart.refusals import named
 from voicefile.cli.engine_settings import EngineSettings, read_settings
 from voicefile.crypto.rootkey import RootUnavailable
 from voicefile.docstore.port import StoreUnavailable
@@ -45,6 +46,10 @@ _AWAY: Final[Mapping[type[Exception], str]] = {
 class _Room(Protocol):
     """A module of this package named after a service."""
 
+    @property
+    def REFUSED(self) -> Mapping[type[Exception], str]:  # noqa: N802 a constant of the module
+        """What its start may find out that no waiting changes."""
+
     async def build(self, engines: Engines) -> Service: ...
 
 
@@ -68,7 +73,10 @@ class Told:
 async def apart(
     told: Told, *, on_failure: Callable[[Exception], None]
 ) -> AsyncIterator[tuple[Service, Mapping[str, Check]]]:
-    """The service, running, and what it needs to be ready. `on_failure` ends the process."""
+    """The service, running, and what it needs to be ready. `on_failure` ends the process.
+
+    Raises SettingsRefused for what no waiting changes.
+    """
     async with AsyncExitStack() as running:
         engines = Engines(
             told.service, told.deployment, told.engines, running=running, on_failure=on_failure
@@ -79,7 +87,8 @@ async def apart(
         # The bus first and last: what a service publishes while it stops still leaves.
         if engines.bus_used is not None:
             await running.enter_async_context(engines.bus_used.running())
-        await running.enter_async_context(service.running())
+        with named(room.REFUSED):
+            await running.enter_async_context(service.running())
         yield service, {told.service: service.ready, **engines.checks}
 
 
