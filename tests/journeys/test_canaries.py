@@ -43,6 +43,7 @@ class Evidence:
     stopped: Path
     said: bytes
     spans: bytes
+    traces: set[bytes]
     metrics: str
     outside: list[Path]
     core_limits: set[str]
@@ -75,6 +76,7 @@ def evidence(tmp_path_factory):
         vault.data,
         vault.said(),
         collector.bodies,
+        {span.trace_id for _, _, span in collector.spans()},
         metrics,
         vault.written_outside(),
         limits,
@@ -139,6 +141,14 @@ def test_the_terminal_the_traces_and_the_metrics_tell_nothing(evidence):
     assert evidence.leaks(evidence.spans, "traces") == set()
     assert "voicefile_request_seconds_count" in evidence.metrics
     assert evidence.leaks(evidence.metrics.encode(), "metrics") == set()
+
+
+def test_no_trace_is_tied_to_what_is_stored(evidence):
+    spelt = ((trace, trace.hex().encode()) for trace in evidence.traces)
+    patterns = Patterns((("trace", "any"), each) for both in spelt for each in both)
+    assert len(evidence.traces) > 100
+    assert leaks_in_folder(evidence.running, patterns) == set()
+    assert leaks_in_folder(evidence.stopped, patterns) == set()
 
 
 def test_what_the_metrics_show_is_in_the_book(evidence):
