@@ -44,3 +44,6 @@ class RootKey(Protocol):
 
     async def unwrap(self, version: str, wrapped: bytes, *, context: bytes) -> SecretKey:
         """The wrapped key. Raises VersionGone; Tampered if version, context or bytes differ."""
+
+    async def ready(self) -> bool:
+        """Whether the root can be used now."""

@@ -12,7 +12,7 @@ CONTEXT = b"deployment, tenant, purpose, id"
 
 
 class RootKeyConformance:
-    """Twelve statements every root must make true."""
+    """What every root must make true."""
 
     async def test_a_wrapped_key_comes_back(self, root: RootKey) -> None:
         version = await root.create_version()
@@ -95,3 +95,25 @@ class RootKeyConformance:
         for version in ("", "0" * 32, "../secret"):
             with pytest.raises(VersionGone):
                 await root.wrap(version, SecretKey.random(), context=CONTEXT)
+
+    async def test_many_at_a_time_do_not_mix_up(self, root: RootKey) -> None:
+        versions = [await root.create_version() for _ in range(3)]
+        keys = [(versions[at % 3], SecretKey.random()) for at in range(24)]
+
+        async def there_and_back(version: str, key: SecretKey) -> SecretKey:
+            wrapped = await root.wrap(version, key, context=key.expose()[:4])
+            return await root.unwrap(version, wrapped, context=key.expose()[:4])
+
+        back = await asyncio.gather(*(there_and_back(*each) for each in keys))
+        assert back == [key for _, key in keys]
+
+    async def test_what_is_no_wrapped_key_does_not_open(self, root: RootKey) -> None:
+        version = await root.create_version()
+        for junk in (b"\0", b"\xff" * 64, b"vault:v1:", bytes(200), b"x" * 10_000):
+            with pytest.raises(Tampered):
+                await root.unwrap(version, junk, context=CONTEXT)
+
+    async def test_a_root_that_works_is_ready(self, root: RootKey) -> None:
+        assert await root.ready()
+        await root.create_version()
+        assert await root.ready()

@@ -56,6 +56,13 @@ class FileRootKey:
         under = await asyncio.to_thread(self._load, version)
         return unwrap(wrapped, under=under, context=_context(version, context))
 
+    async def ready(self) -> bool:
+        try:
+            await self.versions()
+        except (RootUnavailable, OSError):
+            return False
+        return True
+
     def _create(self) -> str:
         version = secrets.token_hex(ID_BYTES)
         key = secrets.token_bytes(KEY_BYTES)
