@@ -35,7 +35,7 @@ async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterato
             deployment=engines.deployment,
             docs=await engines.documents(PLAN),
             bus=MemoryEventBus(),
-            root=engines.root(),
+            root=await engines.root(),
             client=await running.enter_async_context(in_process_client({})),
             on_failure=on_failure,
         )

@@ -23,7 +23,7 @@ async def build(engines: Engines) -> Service:
         deployment=engines.deployment,
         docs=docs,
         bus=engines.bus(docs, consuming=leadership),
-        root=engines.root(),
+        root=await engines.root(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,
         leadership=leadership,

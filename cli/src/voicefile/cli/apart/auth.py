@@ -25,7 +25,7 @@ async def build(engines: Engines) -> Service:
         deployment=engines.deployment,
         docs=docs,
         bus=engines.bus(docs),
-        root=engines.root(),
+        root=await engines.root(),
         client=engines.calls(),
         on_failure=engines.on_failure,
         leadership=leadership,

@@ -5,12 +5,14 @@ An engine's client is loaded by who uses it: the portal has neither a store's no
 
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Any
 
 import httpx
+import structlog
 from pydantic import SecretStr
 
 from voicefile.blobstore.port import BlobStore
@@ -28,6 +30,8 @@ from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
+
+log = structlog.get_logger(__name__)
 
 
 class Engines:
@@ -119,28 +123,36 @@ class Engines:
         self.checks["blobs"] = store.ready
         return store
 
-    def root(self) -> RootKey:
+    async def root(self) -> RootKey:
         """The service's own root key."""
         told = self._told
-        if told.root == "file":
-            assert told.root_dir is not None
-            return FileRootKey(told.root_dir)
         if told.root == "transit":
-            assert told.transit_url is not None
-            client = engine_client(
-                told.transit_url,
-                authority=told.transit_ca,
-                headers={"X-Vault-Token": _shown(told.transit_token)},
+            return await self._transit()
+        if told.root == "pkcs11":
+            adapter = _adapter("voicefile.crypto.rootkey_pkcs11")
+            pkcs11: RootKey = adapter.Pkcs11RootKey(
+                told.pkcs11_module, told.pkcs11_token, _secret(told.pkcs11_pin)
             )
-            self._running.push_async_callback(client.aclose)
-            adapter = _adapter("voicefile.crypto.rootkey_transit")
-            transit: RootKey = adapter.TransitRootKey(client, mount=told.transit_mount)
-            return transit
-        adapter = _adapter("voicefile.crypto.rootkey_pkcs11")
-        pkcs11: RootKey = adapter.Pkcs11RootKey(
-            told.pkcs11_module, told.pkcs11_token, _secret(told.pkcs11_pin)
+            return pkcs11
+        assert told.root_dir is not None
+        log.warning("root_key_in_files")
+        return FileRootKey(told.root_dir)
+
+    async def _transit(self) -> RootKey:
+        from voicefile.crypto.rootkey_transit import TransitRootKey
+
+        told = self._told
+        assert told.transit_url is not None
+        client = engine_client(
+            told.transit_url,
+            authority=told.transit_ca,
+            headers={"X-Vault-Token": _shown(told.transit_token)},
         )
-        return pkcs11
+        self._running.push_async_callback(client.aclose)
+        root = TransitRootKey(client, mount=told.transit_mount)
+        # The token ends if nobody renews it, and all keys with it.
+        await self._running.enter_async_context(_beside(root.keep_token(_tell)))
+        return root
 
     def calls(self) -> httpx.AsyncClient:
         """The client that reaches other services as this one."""
@@ -163,6 +175,20 @@ class Engines:
     def tokens(self) -> TokenVerifier:
         """Verifies tokens with the keys that auth publishes."""
         return TokenVerifier(RemoteKeySet(self.calls()), issuer=self.deployment)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def _tell(code: str) -> None:
+    log.warning("root_token", code=code)
 
 
 def _adapter(module: str) -> Any:
