@@ -147,6 +147,17 @@ def test_a_collector_that_somebody_else_vouches_for_gets_nothing(receiver, certi
     assert "SSLError" in line["error_type"]
 
 
+def test_without_an_authority_of_ours_the_systems_count_and_no_variables(
+    receiver, certificates, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(certificates))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "ca.pem"))
+    with collector(receiver, certificates, ca=None) as sending:
+        assert sending.export(a_span()) is SpanExportResult.FAILURE
+    assert receiver.asked == []
+
+
 def test_a_collector_that_asks_who_we_are_is_shown_our_certificate(certificates):
     with receiving(certificates, wants_certificate=True) as receiver:
         with collector(receiver, certificates) as stranger:

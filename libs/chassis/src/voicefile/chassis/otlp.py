@@ -6,6 +6,7 @@ by our own settings alone.
 """
 
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ class Collector(SpanExporter):
         export_s_max: float = EXPORT_S_MAX,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ca`: who vouches for the collector; without it, the public authorities.
+        """`ca`: who vouches for the collector; without it, the system's authorities.
 
         `certificate`: PEM file with the chain and key that we show. Raises OSError if a file
         can't be read: each batch would fail, and nobody would know why.
@@ -94,7 +95,7 @@ class _Session(requests.Session):
         super().__init__()
         self.trust_env = False
         self._trust: dict[str, Any] = {
-            "verify": True if ca is None else str(ca),
+            "verify": _system_authorities() if ca is None else str(ca),
             "cert": None if certificate is None else str(certificate),
             "proxies": {},
             "allow_redirects": False,
@@ -117,3 +118,12 @@ class _Session(requests.Session):
         self.outcome = {"status": answer.status_code}
         self.taken = answer.status_code in _TAKEN
         return answer
+
+
+def _system_authorities() -> str | bool:
+    """Where this system keeps them, whatever variables say; the HTTP client's own if nowhere."""
+    known = ssl.get_default_verify_paths()
+    for place in (known.openssl_cafile, known.openssl_capath):
+        if Path(place).exists():
+            return place
+    return True

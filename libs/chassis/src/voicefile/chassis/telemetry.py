@@ -70,7 +70,7 @@ class TelemetrySettings(BaseSettings):
     """The collector, `https://host:4318`; /v1/traces is added. Without it nothing is recorded."""
 
     otlp_ca: Path | None = None
-    """PEM file of the authority that vouches for the collector; without it, the public ones."""
+    """PEM file of the authority that vouches for the collector; without it, the system's."""
 
     otlp_certificate: Path | None = None
     """PEM file with the chain and key to show to a collector that asks for a certificate."""
