@@ -7,7 +7,7 @@ in a way that does nothing twice, until one attempt is answered for certain.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from voicefile.docstore.port import StoreBroken, StoreUnavailable
@@ -38,6 +38,7 @@ class Patience:
 
     seconds_max: float
     now_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
 
 class Fate:
@@ -45,8 +46,8 @@ class Fate:
 
     def __init__(self, patience: Patience, *, bound: bool = False) -> None:
         """`bound`: part of the call is stored already, so it can't be called off any more."""
-        self._now_s = patience.now_s
-        self._until_s = self._now_s() + patience.seconds_max
+        self._patience = patience
+        self._until_s = patience.now_s() + patience.seconds_max
         self._pause_s = PAUSE_FIRST_S
         self._bound = bound
         self.doubtful = False
@@ -60,9 +61,9 @@ class Fate:
         await self.pause()
 
     async def pause(self) -> None:
-        if self._now_s() > self._until_s:
+        if self._patience.now_s() > self._until_s:
             raise self.lost()
-        await asyncio.sleep(self._pause_s)
+        await self._patience.sleep(self._pause_s)
         self._pause_s = min(self._pause_s * 2, PAUSE_MAX_S)
 
     def lost(self) -> StoreBroken:
