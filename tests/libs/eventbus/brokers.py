@@ -1,17 +1,19 @@
 """Brokers for the bus's tests, and topics nobody else has spoken on."""
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from voicefile.eventbus.attempts import Patience
+from voicefile.eventbus.kafka import KafkaEventBus
 from voicefile.eventbus.kafka_client import Connection, Limits
 from voicefile.eventbus.kafka_dead import dead_topic
 from voicefile.eventbus.kafka_topics import Topic, make_topics
-from voicefile.eventbus.port import Event, EventBus, Handler
+from voicefile.eventbus.port import Event, EventBus, Handler, Undelivered
 
 OPERATOR = "operator"
 HASTY = Patience(backoff_s=0.005, handler_s=20.0, batch_max=100)
@@ -71,3 +73,54 @@ class Renamed:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         return self._bus.running()
+
+
+def bus_for(
+    broker: Broker,
+    service: str,
+    *,
+    patience: Patience = HASTY,
+    limits: Limits = LIMITS,
+    **more: Any,
+) -> KafkaEventBus:
+    """A service's bus, as the operator: it may do everything."""
+    return KafkaEventBus(
+        broker.bootstrap,
+        client=service,
+        ssl=broker.ssl(OPERATOR),
+        patience=patience,
+        limits=limits,
+        **more,
+    )
+
+
+async def publish_in_the_end(bus: EventBus, events: Sequence[Event]) -> None:
+    """As a relay does: what is not safe comes again, in order."""
+    left = list(events)
+    while left:
+        try:
+            await bus.publish(left)
+        except Undelivered as refused:
+            left = [event for event in left if event.id in refused.event_ids]
+            await asyncio.sleep(0.2)
+            continue
+        return
+
+
+def events_of(topic: str, count: int, *, keys: int = 7, start: int = 0) -> list[Event]:
+    """Ids count up, within each key as well."""
+    return [
+        Event(f"e{number:06d}", topic, f"key-{number % keys}", b"payload %d" % number)
+        for number in range(start, start + count)
+    ]
+
+
+def in_order(heard: Sequence[Event]) -> bool:
+    """Whether the first coming of each event keeps the order of its key."""
+    first = list(dict.fromkeys((event.key, event.id) for event in heard))
+    keys = {key for key, _ in first}
+    return all(
+        [each for key, each in first if key == one]
+        == sorted(each for key, each in first if key == one)
+        for one in keys
+    )

@@ -1,5 +1,6 @@
 """How to reach the brokers, and which of the client library's many settings are ours."""
 
+import logging
 import ssl
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -83,8 +84,17 @@ class Connection:
         return options
 
 
+def quiet() -> None:
+    """The library says ten times a second that a broker is away, and quotes records in debugging.
+
+    What matters of it, we say ourselves.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
 def new_producer(connection: Connection, *, idempotent: bool) -> AIOKafkaProducer:
     """The library has one request per partition under way at most, so order is never at stake."""
+    quiet()
     return AIOKafkaProducer(
         **connection.options(),
         acks="all",
@@ -96,6 +106,7 @@ def new_producer(connection: Connection, *, idempotent: bool) -> AIOKafkaProduce
 
 def new_consumer(connection: Connection, group: str | None) -> AIOKafkaConsumer:
     """Without a group: reads what it is told to, and commits nothing."""
+    quiet()
     limits = connection.limits
     return AIOKafkaConsumer(
         **connection.options(),

@@ -4,13 +4,12 @@ import asyncio
 import logging
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # ships no types
 from aiokafka.errors import (  # type: ignore[import-untyped]  # ships no types
-    KafkaError,
     LeaderNotAvailableError,
     MessageSizeTooLargeError,
     UnknownTopicOrPartitionError,
@@ -25,6 +24,9 @@ from voicefile.eventbus.kafka_record import Outgoing, Place
 _log = logging.getLogger(__name__)
 
 _LATEST = -1
+_STARTS = 4
+_CANCELS = 3
+_CANCELLED_S = 1.0
 _READ_UNCOMMITTED = 0
 
 
@@ -78,50 +80,47 @@ class Publisher:
     async def send(self, records: Sequence[Outgoing]) -> Sent:
         """Never raises for what brokers do: what is not acknowledged is not in the answer."""
         sent = Sent()
-        async with self._one_at_a_time:
-            try:
-                async with self._patience():
-                    producer = await self._ready()
-                    queues = await self._sorted(producer, records, sent)
-                    sends = [
-                        self._send_to(producer, place, queue, sent)
-                        for place, queue in queues.items()
-                    ]
-                    # Partitions fail one by one; one must not cut short what another does.
-                    outcomes = await asyncio.gather(*sends, return_exceptions=True)
-                    _raise_first(outcomes)
-            except AWAY as error:
-                _log.warning("publish_failed", extra={"reason": reason_of(type(error).__name__)})
-                await self._discard()
+        with suppress(Away):
+            async with self._producing() as producer:
+                queues = await self._sorted(producer, records, sent)
+                sends = [
+                    self._send_to(producer, place, queue, sent) for place, queue in queues.items()
+                ]
+                # Partitions fail one by one; one must not cut short what another does.
+                outcomes = await asyncio.gather(*sends, return_exceptions=True)
+                _raise_first(outcomes)
         return sent
 
     async def log_state(self, places: Collection[Place]) -> LogState:
         """Raises Away."""
-        async with self._one_at_a_time:
-            try:
-                async with self._patience():
-                    return await self._ask(await self._ready(), places)
-            except AWAY as error:
-                _log.warning("publish_failed", extra={"reason": reason_of(type(error).__name__)})
-                await self._discard()
-                raise Away from error
+        async with self._producing() as producer:
+            return await self._ask(producer, places)
 
     async def partitions(self, topic: str) -> int:
         """How many the topic has. Raises Away."""
-        async with self._one_at_a_time:
-            try:
-                async with self._patience():
-                    return len(await (await self._ready()).partitions_for(topic))
-            except AWAY as error:
-                raise Away from error
+        async with self._producing() as producer:
+            return len(await producer.partitions_for(topic))
 
     async def close(self) -> None:
         """Gives up what is still on its way."""
         async with self._one_at_a_time:
             await self._discard()
 
-    def _patience(self) -> AbstractAsyncContextManager[object]:
-        return asyncio.timeout(self._limits.publish_s)
+    @asynccontextmanager
+    async def _producing(self) -> AsyncIterator[AIOKafkaProducer]:
+        async with self._one_at_a_time:
+            try:
+                # Longer than it takes to find out that nobody answers: the library leaves a
+                # connection open that is broken off while it begins.
+                async with asyncio.timeout(_STARTS * self._limits.request_s):
+                    producer = await self._ready()
+                async with asyncio.timeout(self._limits.publish_s):
+                    yield producer
+            except Exception as error:
+                # Whatever it was: what is not acknowledged comes again, by another producer.
+                _log.warning("publish_failed", extra={"reason": reason_of(type(error).__name__)})
+                await self._discard()
+                raise Away from error
 
     async def _ready(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -191,13 +190,19 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        # stop() would first wait until all is delivered, by the very broker that is away. There
-        # is no other way to make the library give up: fail what waits, end the task that sends.
-        producer._message_accumulator.fail_all(KafkaError())  # noqa: SLF001
-        producer._sender.sender_task.cancel()  # noqa: SLF001
+        # Its stop() first waits until all is delivered, by the very broker that is away. So the
+        # task that sends is ended, then the connections, and it is told that this was its stop.
+        producer._closed = True  # noqa: SLF001 - the library has no way to give up
+        sending = producer._sender.sender_task  # noqa: SLF001 - as above
+        for _ in range(_CANCELS):
+            # The first one lets requests under way come to their end, the next one does not.
+            sending.cancel()
+            await asyncio.wait({sending}, timeout=_CANCELLED_S)
+            if sending.done():
+                break
         with suppress(*AWAY):
             async with asyncio.timeout(self._limits.close_s):
-                await producer.stop()
+                await producer.client.close()
 
 
 def partition_of(key: bytes, count: int) -> int:
