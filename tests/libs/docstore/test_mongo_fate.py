@@ -252,13 +252,16 @@ async def test_a_read_that_lags_behind_decides_nothing() -> None:
 
     async def lagging(query: dict[str, object], **_options: object) -> list[dict[str, object]]:
         looked.append(1)
-        desk.network.heal()
         return [deepcopy((stale if len(looked) < 4 else desk.rows.rows)["a"])]
+
+    async def healed(seconds: float) -> None:
+        desk.network.heal()
+        await desk.time.sleep(seconds)
 
     behind = SimpleNamespace(find=lagging, update_one=desk.rows.update_one)
     asking.set(2)
     seen = deepcopy(desk.rows.rows["a"])
-    fate = Fate(Patience(PATIENCE_S, desk.time.now_s, desk.time.sleep))
+    fate = Fate(Patience(PATIENCE_S, desk.time.now_s, healed))
     assert await swap(behind, seen, {"$set": {"version": 2}}, b"mine", fate)
     assert len(looked) == 4
 
