@@ -93,3 +93,23 @@ def test_another_deployment_or_another_root_key_is_named(told, tmp_path):
         refused = run(told, "tenant", "list", **{changed: value})
         assert refused.returncode == 1
         assert refused.stderr.splitlines()[-1].startswith(changed.removesuffix("_DIR"))
+
+
+def test_the_root_key_may_be_in_a_transit_engine(told):
+    bao = running.engine("openbao")
+    own = bao["services"]["auth"]
+    there = {
+        "VOICEFILE_ROOT": "transit",
+        "VOICEFILE_TRANSIT_URL": bao["url"],
+        "VOICEFILE_TRANSIT_CA": bao["ca"],
+        "VOICEFILE_TRANSIT_MOUNT": own["mount"],
+        "VOICEFILE_TRANSIT_TOKEN": own["token"],
+    }
+    opened = run(told | there, "tenant", "open", "Nordwind", "nordwind.example")
+    assert opened.returncode == 0, opened.stderr
+    for wrong in ({"VOICEFILE_TRANSIT_TOKEN": "s.nobodys"}, {"VOICEFILE_TRANSIT_CA": ""}):
+        refused = run(told | there | wrong, "tenant", "list")
+        assert refused.returncode == 1
+        assert refused.stderr.splitlines()[-1].startswith("The root key can't be reached")
+        assert own["token"] not in refused.stderr
+        assert "s.nobodys" not in refused.stderr

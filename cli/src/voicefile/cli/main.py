@@ -15,13 +15,9 @@ import typer
 import uvloop
 
 from voicefile.chassis.settings import DeploymentSettings
-from voicefile.chassis.wire import PortTaken
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
-from voicefile.cli.place import AlreadyRunning
 from voicefile.cli.prepare import app as prepare
-from voicefile.crypto.rootkey import RootUnavailable
-from voicefile.docstore.migrations import MigrationsDisagree
-from voicefile.docstore.port import StoreIsNewer, StoreUnavailable
+from voicefile.cli.words import in_words
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__
@@ -39,20 +35,13 @@ def _run(command: Command) -> None:
     try:
         # A long recording costs mostly the loop's own work and TLS: uvloop does both for less.
         code = uvloop.run(command)
-    except AlreadyRunning:
-        sys.exit("Another vault uses this folder. Stop it, or set VOICEFILE_DATA_DIR to another.")
-    except PortTaken as taken:
-        sys.exit(f"{taken}. Stop that, or set VOICEFILE_PORT to another.")
-    except SettingsRefused as refused:
-        sys.exit(str(refused))
-    except StoreUnavailable:
-        sys.exit("The document store can't be reached, or refuses us. Nothing was stored.")
-    except RootUnavailable:
-        sys.exit("The root key can't be reached, or refuses us. Nothing was stored.")
-    except (StoreIsNewer, MigrationsDisagree) as other:
-        sys.exit(f"The store was left by other code: {other}.")
     except KeyboardInterrupt:
         code = 130
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        sys.exit(said)
     sys.exit(code)
 
 

@@ -23,6 +23,7 @@ from voicefile.cli.apart.run import Start, Told
 from voicefile.cli.engine_settings import SettingsRefused, variable
 from voicefile.cli.front import Front
 from voicefile.cli.traces import sending_traces
+from voicefile.cli.words import in_words, the_only
 from voicefile.docstore.migrations import MigrationsDisagree
 from voicefile.docstore.port import StoreIsNewer
 
@@ -89,12 +90,8 @@ class _Serving:
                 log.info("service_started")
                 await self._serve(service)
             log.info("service_stopped")
-        except (StoreIsNewer, MigrationsDisagree) as error:
-            self.refused = f"its store was left by other code ({error})"
-        except SettingsRefused as error:
-            self.refused = str(error).removesuffix(".")
         except Exception as error:  # noqa: BLE001 the process ends, and its exit code says how
-            self._fail(error)
+            self._end(error)
         finally:
             self._stop.set()
             self._over.set()
@@ -104,6 +101,13 @@ class _Serving:
         await self._stop.wait()
         if not self._started.is_set():
             living.cancel()
+
+    def _end(self, error: Exception) -> None:
+        found = the_only(error)
+        if isinstance(found, SettingsRefused | StoreIsNewer | MigrationsDisagree):
+            self.refused = (in_words(found) or "").removesuffix(".")
+        else:
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         # A store that refused a write is not written to again: whoever watches the process has to
