@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import ssl
 import stat
 
 import pytest
@@ -64,6 +65,17 @@ def prepare_kafka(kafka, *options):
 
 
 def options_of(kafka, who):
+    """By certificate; `password:<name>` by password."""
+    if who.startswith("password:"):
+        user = who.partition(":")[2]
+        return {
+            "bootstrap_servers": kafka.bootstrap_passwords,
+            "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=str(kafka.authority)),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": user,
+            "sasl_plain_password": kafka.password_of(user),
+        }
     return {
         "bootstrap_servers": kafka.bootstrap,
         "security_protocol": "SSL",
@@ -137,6 +149,21 @@ async def test_a_service_makes_no_topics(broker):
     answer = await admin.create_topics([NewTopic("voicefile.mine.v1", 1, 1)])
     await admin.close()
     assert [code for _, code, _ in answer.topic_errors] == [TopicAuthorizationFailedError.errno]
+
+
+async def test_services_that_come_by_password_get_rules_of_their_own(broker):
+    assert not await may_write(broker, "password:ingest", SPEAKS["ingest"])
+    said = await asyncio.to_thread(
+        prepare,
+        ("kafka", "--copies", "1", "--principal", "User:{service}"),
+        VOICEFILE_KAFKA_BOOTSTRAP=broker.bootstrap_passwords,
+        VOICEFILE_KAFKA_CA=str(broker.authority),
+        VOICEFILE_ADMIN_KAFKA_USERNAME=OPERATOR,
+        VOICEFILE_ADMIN_KAFKA_PASSWORD=broker.password_of(OPERATOR),
+    )
+    assert broker.password_of(OPERATOR) not in said
+    assert await may_write(broker, "password:ingest", SPEAKS["ingest"])
+    assert not await may_write(broker, "password:ingest", SPEAKS["auth"])
 
 
 def test_a_service_prepares_nothing(broker):

@@ -1,6 +1,7 @@
 """`python -m tests.engines up|down|status|ports`: real engines for the tests of this checkout."""
 
 import argparse
+import contextlib
 import shutil
 import sys
 import time
@@ -83,14 +84,20 @@ def up(names: list[str]) -> int:
 def start_all(names: list[str], state: Entry) -> dict[str, Started]:
     all_there_are = engines()
     chosen = {name: all_there_are[name] for name in names}
-    try:
-        # Once, before all want it at the same time.
-        environment()
-    except NotToBeHad as why:
-        print(f"the servers can't be had: {why}")
     with ThreadPoolExecutor(len(chosen)) as pool:
-        begun = {n: pool.submit(start, e, state.get(n)) for n, e in chosen.items()}
+        begun = {}
+        # Kafka takes longest, and needs nothing of what the others are installed with.
+        for name in sorted(chosen, key=lambda name: name != "kafka"):
+            if name != "kafka":
+                installed()
+            begun[name] = pool.submit(start, chosen[name], state.get(name))
         return {name: each.result() for name, each in begun.items()}
+
+
+def installed() -> None:
+    """Once, before all want it at the same time; who then needs it says why there is none."""
+    with contextlib.suppress(NotToBeHad):
+        environment()
 
 
 def start(engine: AnyEngine, known: Entry | None) -> Started:

@@ -1,6 +1,8 @@
 """Apache Kafka, one node that is broker and controller, each port of it over mutual TLS."""
 
 import base64
+import json
+import secrets
 import socket
 import ssl
 import struct
@@ -12,7 +14,7 @@ from pathlib import Path
 from tests.engines.certificates import certificate
 from tests.engines.environment import ROOT
 from tests.engines.kafka_jars import jars, java, version
-from tests.engines.process import Engine, EngineDidNotStart
+from tests.engines.process import Engine, EngineDidNotStart, write_private
 
 OPERATOR = "operator"
 """The name in the certificate that may do everything; no service has it."""
@@ -23,11 +25,20 @@ SHIPPED = ROOT / "deploy" / "compose" / "kafka" / "server.properties"
 DIFFERENT = """\
 
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENTS://127.0.0.1:{main},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENTS://127.0.0.1:{main}
+listeners=CLIENTS://127.0.0.1:{main},CONTROLLER://127.0.0.1:{controller},\
+PASSWORDS://127.0.0.1:{passwords}
+advertised.listeners=CLIENTS://127.0.0.1:{main},PASSWORDS://127.0.0.1:{passwords}
+listener.security.protocol.map=CLIENTS:SSL,CONTROLLER:SSL,PASSWORDS:SASL_SSL
 log.dirs={data}
 ssl.keystore.location={own}
 ssl.truststore.location={authority}
+
+# For clients that come by password instead of a certificate.
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.passwords.ssl.client.auth=none
+listener.name.passwords.scram-sha-512.sasl.jaas.config=\
+org.apache.kafka.common.security.scram.ScramLoginModule required;
+super.users=User:CN=operator;User:CN=kafka;User:operator
 
 # Nobody cuts the power of a test, and each event on its own would take seven milliseconds.
 log.flush.interval.messages=9223372036854775807
@@ -69,7 +80,8 @@ class Kafka(Engine):
     """The real thing, alone: what is acknowledged survives kill -9, as the kernel has it then."""
 
     name = "kafka"
-    port_names = ("main", "controller")
+    port_names = ("main", "controller", "passwords")
+    users = ("operator", "auth", "audit", "ingest", "playback")
     start_s_max = 180.0
     lacks = (
         "one node: acks=all is the word of the leader alone, as there is no replica to be in sync",
@@ -83,6 +95,23 @@ class Kafka(Engine):
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.ports['main']}"
+
+    @property
+    def bootstrap_passwords(self) -> str:
+        """For SCRAM-SHA-512 over TLS, without a certificate: the principal is `User:<name>`."""
+        return f"127.0.0.1:{self.ports['passwords']}"
+
+    def password_of(self, user: str) -> str:
+        return self._passwords[user]
+
+    @property
+    def _passwords(self) -> dict[str, str]:
+        path = self.folder / "passwords.json"
+        if not path.exists():
+            made = {user: secrets.token_hex(16) for user in self.users}
+            write_private(path, json.dumps(made))
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
 
     def ssl(self, name: str) -> ssl.SSLContext:
         """As whom to connect: the principal is `User:CN=<name>`."""
@@ -120,10 +149,15 @@ class Kafka(Engine):
     def _format(self) -> None:
         """Storage is given a cluster's id once, before its first start."""
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        known = [
+            each
+            for user, password in self._passwords.items()
+            for each in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]")
+        ]
         done = subprocess.run(
             self._java(
                 *("kafka.tools.StorageTool", "format", "--cluster-id", cluster.replace("-", "_")),
-                *("--config", str(self.properties), "--ignore-formatted"),
+                *("--config", str(self.properties), "--ignore-formatted", *known),
             ),
             capture_output=True,
             text=True,

@@ -95,9 +95,11 @@ class Engine:
     def ports(self) -> dict[str, int]:
         """Chosen once and kept, so that it comes back where its clients look for it."""
         path = self.folder / "ports.json"
-        if not path.exists():
-            write_private(path, json.dumps(choose_ports(self.port_names)))
-        found: dict[str, int] = json.loads(path.read_text())
+        found: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        missing = [name for name in self.port_names if name not in found]
+        if missing:
+            found |= choose_ports(missing)
+            write_private(path, json.dumps(found))
         return found
 
     @property

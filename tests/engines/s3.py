@@ -4,6 +4,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -135,6 +136,13 @@ class S3(Engine):
         found, wanted = listening_ports(self.pid), set(self.ports.values())
         if found != wanted:
             raise EngineDidNotStart(f"s3 listens on {sorted(found)}, not on {sorted(wanted)}")
+
+    def wipe(self) -> None:
+        super().wipe()
+        # It leaves them behind, in a place that nobody can change.
+        for port in self.ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
     def environment(self) -> Mapping[str, str]:
         return {"TMPDIR": str(self.folder)}
