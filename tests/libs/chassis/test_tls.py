@@ -83,6 +83,14 @@ def test_a_second_start_changes_nothing(directory: Path):
     assert files.server.exists()
 
 
+def test_a_second_look_leaves_the_files_alone(directory: Path):
+    """Whoever uses them looks at their times to see whether they are new."""
+    development_certificates(directory, now_s=at(0))
+    before = {path: path.stat().st_mtime_ns for path in directory.iterdir()}
+    development_certificates(directory, now_s=at(1))
+    assert before == {path: path.stat().st_mtime_ns for path in directory.iterdir()}
+
+
 def test_a_certificate_about_to_expire_is_renewed_under_the_same_authority(directory: Path):
     files = development_certificates(directory, now_s=at(0))
     authority, server = files.authority.read_bytes(), files.server.read_bytes()

@@ -112,8 +112,11 @@ def _authority(directory: Path, now_s: float, *, domain: str | None = None) -> _
     if pair is None or not _good(pair, now_s, issuer=None):
         pair = _new_authority(now_s, domain)
         _write(path, pair.pem())
-    # Derived again each time: a crash between the two writes heals itself.
-    _write(directory / "ca.pem", pair.chain())
+    # Looked at each time: a crash between the two writes heals itself. Not written again each
+    # time: whoever uses it would take it for a new one.
+    shown = directory / "ca.pem"
+    if not shown.exists() or shown.read_bytes() != pair.chain():
+        _write(shown, pair.chain())
     return pair
 
 
