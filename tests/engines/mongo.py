@@ -1,4 +1,7 @@
-"""MongoDB's wire protocol: `mongod` where it is installed, else secantusdb, over TLS with users."""
+"""MongoDB's wire protocol: `mongod` where it is installed, else secantusdb, over TLS with users.
+
+The half about `mongod` is written from its documentation: there was none where this was written.
+"""
 
 import functools
 import json

@@ -40,6 +40,11 @@ os.execvp(command[0], command)
 class EngineDidNotStart(Exception):
     """It ended, or was not ready in time; the text holds the end of its log."""
 
+    def __init__(self, text: str, *, soon: bool = True) -> None:
+        super().__init__(text)
+        self.soon = soon
+        """Whether another try may be worth its time."""
+
 
 class Engine:
     """What each engine fills in: `command`, `ready`, and what has to be done before and after.
@@ -117,15 +122,15 @@ class Engine:
                 self.prepare()
                 self.spawn(self.command())
                 self.await_ready(self.ready)
+                self.furnish()
                 break
-            except EngineDidNotStart:
+            except EngineDidNotStart as why:
                 self.kill()
-                if not (fresh and left):
+                if not (why.soon and fresh and left):
                     raise
                 # Somebody may have been faster on a port: nobody knows its address yet.
                 self.wipe()
                 (self.folder / "ports.json").unlink(missing_ok=True)
-        self.furnish()
         (self.folder / "served").touch()
 
     def stop(self) -> None:
@@ -197,7 +202,8 @@ class Engine:
                 return
             time.sleep(POLL_S)
         raise EngineDidNotStart(
-            f"{self.name} was not ready after {self.start_s_max} s:\n{self.last_words()}"
+            f"{self.name} was not ready after {self.start_s_max} s:\n{self.last_words()}",
+            soon=False,
         )
 
     def last_words(self) -> str:
