@@ -107,9 +107,11 @@ class Door:
 
     async def note(self, note_id: str, change: Row) -> Row:
         async def upsert() -> Row:
-            found: Row = await self._database[STORE].find_one_and_update(
+            found: Row | None = await self._database[STORE].find_one_and_update(
                 {"_id": note_id}, change, upsert=True, return_document=ReturnDocument.AFTER
             )
+            if found is None:  # what SecantusDB says where MongoDB says that it is taken
+                raise Taken
             return found
 
         try:
