@@ -54,6 +54,15 @@ class Served:
         default_factory=lambda: choose_ports(("public", "internal", "health"))
     )
     process: subprocess.Popen[bytes] | None = None
+    pretending: str = ""
+    """How a service behaves that only pretends to be this one."""
+
+    @property
+    def command(self) -> list[str]:
+        if self.pretending:
+            pretend = Path(__file__).with_name("pretend.py")
+            return [sys.executable, str(pretend), self.pretending]
+        return [str(VOICEFILE), "serve", self.service]
 
     @property
     def authority(self) -> Path:
@@ -70,7 +79,7 @@ class Served:
         }
         with (self.folder / f"{self.service}.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [VOICEFILE, "serve", self.service],
+                self.command,
                 env={"PATH": os.environ["PATH"], **own, **self.told},
                 stdout=log,
                 stderr=log,

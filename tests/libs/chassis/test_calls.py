@@ -1,5 +1,6 @@
 """Calls reach the service that is meant, prove who calls, and repeat only what may be repeated."""
 
+import ast
 import asyncio
 import contextlib
 import socket
@@ -139,6 +140,23 @@ async def hanging_up(directory: Path, *, after: int) -> AsyncIterator[list[bytes
         heard.append(f"https://127.0.0.1:{port}".encode())
         yield heard
         assert len(heard) - 1 == after, heard
+
+
+ROOT = Path(__file__).parents[3]
+MAKERS = {"chassis/calls.py", "chassis/inprocess.py", "cli/partner.py"}
+"""What leaves the machine, what stays in the process, and the demo's own partner."""
+
+
+def test_clients_are_made_in_one_place_for_each_form():
+    """A client made elsewhere showed no certificate, and followed a proxy of the environment."""
+    made = set()
+    for place in ("libs", "services", "cli"):
+        for path in (ROOT / place).rglob("src/**/*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+                if called in {"httpx.AsyncClient", "httpx.Client", "httpx.AsyncHTTPTransport"}:
+                    made.add("/".join(path.parts[-2:]))
+    assert made == MAKERS
 
 
 async def test_a_service_is_reached_by_its_prefix_and_knows_who_calls(replica: Replica):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from voicefile.blobstore.port import BlobStoreUnavailable
 from voicefile.chassis.inprocess import InProcessTransport
 from voicefile.chassis.problems import (
     NOT_FOUND,
@@ -22,6 +23,8 @@ from voicefile.chassis.problems import (
     problem_response,
 )
 from voicefile.chassis.service import new_app
+from voicefile.crypto.rootkey import RootUnavailable
+from voicefile.docstore.port import StoreBroken, StoreUnavailable
 from voicefile.identity.guard import NotIdentified, NotPermitted, open_to_all, rules_of
 from voicefile.identity.tokens import KeysUnavailable
 
@@ -74,6 +77,11 @@ RAISED = {
     "identified": NotIdentified(CANARY),
     "permitted": NotPermitted(CANARY),
     "keys": KeysUnavailable(CANARY),
+    "store": StoreUnavailable(CANARY),
+    "store-many": ExceptionGroup(CANARY, [StoreUnavailable(CANARY), StoreUnavailable(CANARY)]),
+    "blobs": BlobStoreUnavailable(CANARY),
+    "root": RootUnavailable(CANARY),
+    "broken": StoreBroken(CANARY),
     "group": ExceptionGroup(CANARY, [ExceptionGroup("", [RecordingNotFound(CANARY)])]),
     "many": ExceptionGroup(CANARY, [RecordingNotFound(CANARY), ValueError(CANARY)]),
     "value": ValueError(CANARY),
@@ -155,6 +163,11 @@ async def test_no_exception_says_a_word(asking: httpx.AsyncClient, which: str):
         ("identified", 401, "not-identified"),
         ("permitted", 403, "not-permitted"),
         ("keys", 503, "unavailable"),
+        ("store", 503, "unavailable"),
+        ("store-many", 503, "unavailable"),
+        ("blobs", 503, "unavailable"),
+        ("root", 503, "unavailable"),
+        ("broken", 500, "internal"),
         ("group", 404, "not-found"),
         ("many", 500, "internal"),
         ("value", 500, "internal"),
@@ -184,6 +197,13 @@ async def test_only_declared_extensions_are_told(asking: httpx.AsyncClient):
 
 async def test_a_limit_says_when_to_come_again_in_whole_seconds_rounded_up(asking):
     assert (await asking.get("/raise/limited")).headers["retry-after"] == "3"
+
+
+@pytest.mark.parametrize("which", ["store", "store-many", "blobs", "root", "keys"])
+async def test_what_is_away_says_when_to_come_again_and_no_more(asking, which: str):
+    answer = await asking.get(f"/raise/{which}")
+    assert answer.headers["retry-after"] == "1"
+    assert set(answer.json()) == {"type", "title", "status"}
 
 
 async def test_who_is_not_identified_is_told_how(asking: httpx.AsyncClient):
