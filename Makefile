@@ -21,8 +21,10 @@ check: $(VENV)/.dev  ## format, lint, types, import rules, generated code (under
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python proto/generate.py --check
 
-test: check  ## everything that must hold: check, then all tests
-	@$(PYTEST) -n auto --dist loadfile -q
+test: check  ## everything that must hold: check, then all tests, adapters against real engines
+	@$(BIN)/python -m tests.engines up
+	@$(PYTEST) -n auto --dist loadfile -q; status=$$?; \
+	  $(BIN)/python -m tests.engines down --wipe; exit $$status
 
 format: $(VENV)/.dev  ## let ruff format and mend what it can
 	@$(BIN)/ruff format --quiet .
@@ -43,6 +45,9 @@ services-down:  ## stop them and forget what they stored
 
 faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
 	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults
+
+nemesis: $(VENV)/.dev  ## a few minutes of faults over services apart: kills, cuts, full disks, a lost broker
+	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/faults/nemesis
 
 cluster: $(VENV)/.dev  ## the suites of the whole vault over services apart: Kafka, a document store, S3
 	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/cluster tests/journeys tests/isolation
@@ -74,4 +79,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.PHONY: help setup run check test format proto proto-lint services services-down faults cluster bench lock clean
+.PHONY: help setup run check test format proto proto-lint services services-down faults nemesis cluster bench lock clean

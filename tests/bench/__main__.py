@@ -20,6 +20,7 @@ BENCHES = (
     "growth",
     "start_up",
     "tracing",
+    "apart",
     "enumeration",
 )
 OWN_FORM = ("enumeration",)

@@ -83,7 +83,7 @@ async def _measured(scratch: Path) -> list[Row]:
         for count in (SMALL, LARGE):
             place = scratch / str(count)
             place.mkdir()
-            vaults[count] = await _subject(
+            vaults[count] = await subject_of(
                 await running.enter_async_context(stand(place, companies=1))
             )
             speeds.append(await load(vaults[count].stand, vaults[count].company, count))
@@ -117,7 +117,7 @@ async def _measured(scratch: Path) -> list[Row]:
     return rows
 
 
-async def _subject(made: Stand) -> Subject:
+async def subject_of(made: Stand) -> Subject:
     company = made.companies[0]
     care = {
         "Authorization": f"Bearer {await company.staff_token('care')}",
