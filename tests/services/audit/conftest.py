@@ -1,5 +1,6 @@
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from voicefile.audit.append import Sequencer
 from voicefile.audit.check import Report, check_log
 from voicefile.audit.checkpoint import Publisher
 from voicefile.audit.events import received
+from voicefile.audit.lead import Lead
 from voicefile.audit.settings import AuditSettings
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.service import Service
@@ -120,6 +122,7 @@ class Keeper:
             on_failure=lambda _: None,
             now_s=lambda: NOW_S,
         )
+        self.lead = Lead(self.sequencer, self.publisher, 60, None, time.monotonic)
 
     async def append(self, events: Iterable[BusEvent]) -> None:
         await self.sequencer.append([d for e in events if (d := received(e)) is not None])

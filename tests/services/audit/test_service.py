@@ -215,7 +215,7 @@ async def test_only_auth_asks_whether_deeds_can_be_appended(house, tenant, insta
 
 async def test_without_a_running_sequencer_nothing_can_be_appended(docs, keeper_of) -> None:
     keeper = keeper_of(docs)
-    appendable = Appendable(docs, keeper.sequencer, settings=AuditSettings())
+    appendable = Appendable(docs, keeper.lead, settings=AuditSettings())
     assert (await appendable.verdict()).appendable is False
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keeper.sequencer.run())
@@ -227,9 +227,7 @@ async def test_without_a_running_sequencer_nothing_can_be_appended(docs, keeper_
 
 async def test_a_disk_that_refuses_is_not_appendable(docs, keeper_of) -> None:
     keeper, now_s = keeper_of(docs), 0.0
-    appendable = Appendable(
-        docs, keeper.sequencer, settings=AuditSettings(), monotonic=lambda: now_s
-    )
+    appendable = Appendable(docs, keeper.lead, settings=AuditSettings(), monotonic=lambda: now_s)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keeper.sequencer.run())
         await asyncio.sleep(0)

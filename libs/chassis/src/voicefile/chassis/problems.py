@@ -214,9 +214,11 @@ def _answer_group(app: FastAPI) -> _Handler:
 
 
 def _only(error: Exception) -> Exception | None:
+    """The one thing that went wrong, if it was one; many reads of a store that is away are."""
     if not isinstance(error, ExceptionGroup):
         return error
-    return _only(error.exceptions[0]) if len(error.exceptions) == 1 else None
+    inner = [_only(each) for each in error.exceptions]
+    return inner[0] if len({type(each) for each in inner}) == 1 else None
 
 
 def _phrase(status: int) -> str:

@@ -1,9 +1,12 @@
-"""Audit: the transparency log. Builds; nothing else does."""
+"""Audit: the transparency log. Builds; nothing else does.
 
-import asyncio
+Of instances over one store, the one that leads appends and publishes, and all of them answer.
+"""
+
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -13,15 +16,19 @@ from voicefile.audit.append import Sequencer
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.checkpoint import Publisher
 from voicefile.audit.events import TOPIC, wrap
-from voicefile.audit.gaps import GapWatch
+from voicefile.audit.lead import Lead
+from voicefile.audit.pulse import Pulse
 from voicefile.audit.reading import Readings
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
 from voicefile.audit.store import COLLECTIONS
 from voicefile.chassis.problems import NOT_FOUND, Problem
 from voicefile.chassis.service import Service, new_app
+from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.series import DeedSeries
+from voicefile.docstore.lease import ALONE, Leadership
+from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
@@ -48,10 +55,49 @@ def build(
     root: RootKey,
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
+    leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Service:
     """`root` is audit's own and wraps nothing but the log key; `on_failure` ends the instance."""
+    lead = _lead(
+        settings,
+        docs,
+        deployment,
+        pulsing=leadership is not ALONE,
+        on_failure=on_failure,
+        now_s=now_s,
+        monotonic=monotonic,
+    )
+    series: DeedSeries[None] = DeedSeries(
+        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
+    )
+    for topic in (*settings.topics, TOPIC):
+        bus.subscribe(topic, group=GROUP, handler=lead.sequencer.handle)
+    appendable = Appendable(
+        docs, lead, settings=settings, leadership=leadership, now_s=now_s, monotonic=monotonic
+    )
+    relay = Relay(docs, bus, leadership=leadership)
+    log_key = partial(signing_key, docs, root, deployment=deployment, now_s=now_s)
+    return Service(
+        name="audit",
+        public=_public(settings, docs, lead.publisher, series, tokens),
+        internal=_internal(appendable),
+        running=partial(_running, relay, lead, leadership, log_key),
+        ready=partial(_ready, docs, lead.sequencer, leadership),
+    )
+
+
+def _lead(
+    settings: AuditSettings,
+    docs: DocStore,
+    deployment: str,
+    *,
+    pulsing: bool,
+    on_failure: Callable[[Exception], None],
+    now_s: Callable[[], float],
+    monotonic: Callable[[], float],
+) -> Lead:
     publisher = Publisher(docs, settings=settings, deployment=deployment, now_s=now_s)
     sequencer = Sequencer(
         docs,
@@ -61,51 +107,41 @@ def build(
         now_s=now_s,
         monotonic=monotonic,
     )
-    gaps = GapWatch(sequencer.boots, gap_after_s=settings.gap_after_s, monotonic=monotonic)
-    series: DeedSeries[None] = DeedSeries(
-        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
-    )
-    for topic in (*settings.topics, TOPIC):
-        bus.subscribe(topic, group=GROUP, handler=sequencer.handle)
-
-    public = new_app("voiceFileServer audit", problems=PROBLEMS, tokens=tokens)
-    public.state.docs = docs
-    public.state.settings = settings
-    public.state.publisher = publisher
-    public.state.readings = Readings(docs, series)
-    public.include_router(routes.public)
-    internal = _internal(Appendable(docs, sequencer, settings=settings, monotonic=monotonic))
-
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        publisher.use(await signing_key(docs, root, deployment=deployment, now_s=now_s))
-        await sequencer.recover()
-        async with _at_work(sequencer, publisher, gaps), Relay(docs, bus).running():
-            yield
-
-    async def ready() -> bool:
-        return sequencer.alive and await docs.ready()
-
-    return Service(name="audit", public=public, internal=internal, running=running, ready=ready)
+    pulse = Pulse(docs, settings=settings, monotonic=monotonic) if pulsing else None
+    return Lead(sequencer, publisher, settings.gap_after_s, pulse, monotonic)
 
 
 @asynccontextmanager
-async def _at_work(
-    sequencer: Sequencer, publisher: Publisher, gaps: GapWatch
+async def _running(
+    relay: Relay,
+    lead: Lead,
+    leadership: Leadership,
+    log_key: Callable[[], Awaitable[SigningKey]],
 ) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        publishing = tasks.create_task(publisher.run())
-        sequencing = tasks.create_task(sequencer.run())
-        watching = tasks.create_task(gaps.run())
-        try:
-            yield
-        finally:
-            # Appended first, published then: what was taken in leaves under a checkpoint.
-            watching.cancel()
-            await sequencer.stop()
-            await asyncio.wait({sequencing})
-            publisher.stop()
-            await asyncio.wait({publishing})
+    # In every instance: whoever serves a log says which key signs it.
+    lead.publisher.use(await log_key())
+    async with led(leadership, lead.term), relay.running():
+        yield
+
+
+async def _ready(docs: DocStore, sequencer: Sequencer, leadership: Leadership) -> bool:
+    return (sequencer.alive or not leadership.leading) and await docs.ready()
+
+
+def _public(
+    settings: AuditSettings,
+    docs: DocStore,
+    publisher: Publisher,
+    series: DeedSeries[None],
+    tokens: TokenVerifier,
+) -> FastAPI:
+    app = new_app("voiceFileServer audit", problems=PROBLEMS, tokens=tokens)
+    app.state.docs = docs
+    app.state.settings = settings
+    app.state.publisher = publisher
+    app.state.readings = Readings(docs, series)
+    app.include_router(routes.public)
+    return app
 
 
 def _internal(appendable: Appendable) -> FastAPI:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import structlog
 
 from voicefile.audit.boots import Boots
-from voicefile.audit.errors import AppendStopped, LogMoved, Unreadable
+from voicefile.audit.errors import AppendFailed, AppendStopped, LogMoved, Unreadable
 from voicefile.audit.events import Received, received
-from voicefile.audit.metrics import deeds_appended, events_unreadable
+from voicefile.audit.metrics import deeds_appended, events_unreadable, sequencing_seconds
 from voicefile.audit.segments import document_of, newest_frontier, segment_of, segments_from
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.store import (
@@ -30,8 +30,14 @@ from voicefile.audit.store import (
 )
 from voicefile.audit.store import Unreadable as UnreadableRecord
 from voicefile.chassis.stack import where_it_broke
-from voicefile.docstore.port import DocStore, Document, DocumentExists, StoreBroken
-from voicefile.eventbus.port import Event
+from voicefile.docstore.port import (
+    DocStore,
+    DocStoreError,
+    Document,
+    DocumentExists,
+    StoreBroken,
+)
+from voicefile.eventbus.port import Event, NotNow
 from voicefile.translog.merkle import EMPTY_ROOT, Frontier
 from voicefile.translog.origin import log_of
 
@@ -40,6 +46,8 @@ log = structlog.get_logger(__name__)
 PAGE_DOCUMENTS = 500
 PAGE_SEGMENTS = 64
 PAGE_MARKED = 16
+LOGS_AT_ONCE = 64
+"""Logs read side by side when another leader takes over: thousands of them must not take long."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,10 @@ class _Parcel:
 
 
 class Sequencer:
-    """Appends to every log of the deployment; one runs at a time.
+    """Appends to every log of the deployment; of all instances', one runs at a time.
 
-    `handle` is the bus's handler and returns when its deeds are durable; `run` does the work.
+    `handle` is the bus's handler and returns when its deeds are durable; `run` does the work,
+    after `begin`, until `stop`, and again when this instance leads again.
     """
 
     def __init__(
@@ -89,8 +98,16 @@ class Sequencer:
         stuck = since_s is not None and self._monotonic() - since_s > self._settings.stuck_after_s
         return self._running and not stuck
 
+    def begin(self) -> None:
+        """Before `run`. Nothing is believed of what was known before: another may have led."""
+        self._stopped = False
+        self._behind = True
+
     async def handle(self, events: Sequence[Event]) -> None:
-        """Returns when every deed among the events is durable in its log."""
+        """Returns when every deed among the events is durable in its log.
+
+        Raises NotNow, or what the store raises: then all of them are to come again.
+        """
         deeds: list[Received] = []
         for event in events:
             try:
@@ -101,11 +118,18 @@ class Sequencer:
             if deed is not None:
                 deeds.append(deed)
         if deeds:
-            if self._stopped:
-                raise AppendStopped
-            durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            await self._parcels.put(_Parcel(deeds, durable))
-            await durable
+            await self._made_durable(deeds)
+
+    async def _made_durable(self, deeds: Sequence[Received]) -> None:
+        if self._stopped:
+            raise AppendStopped
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._settings.handle_s_max):
+                await self._parcels.put(_Parcel(deeds, durable))
+                await durable
+        except TimeoutError as error:
+            raise AppendFailed from error
 
     async def run(self) -> None:
         """Takes up what has queued, writes it, tells who waits; until `stop`."""
@@ -139,25 +163,21 @@ class Sequencer:
 
     async def _write(self, parcels: Sequence[_Parcel]) -> None:
         self._writing_since_s = self._monotonic()
-        error: Exception | None = None
+        error: Exception | None = AppendStopped()  # if this is cut off in the middle
         try:
             await self.append([deed for parcel in parcels for deed in parcel.deeds])
+            error = None
         except Exception as failure:  # noqa: BLE001 - the loop's edge: see below
             # Nobody was told that anything is durable: the bus brings the deeds again, and
             # before the next write all that is in memory is read again from the store.
             log.warning("append_failed", **where_it_broke(failure))
-            error = failure
+            error = _outage(failure)
             if isinstance(failure, StoreBroken):
                 self._on_failure(failure)
         finally:
             self._writing_since_s = None
-        for parcel in parcels:
-            if parcel.durable.done():
-                continue  # its caller was cancelled
-            if error is None:
-                parcel.durable.set_result(None)
-            else:
-                parcel.durable.set_exception(error)
+            for parcel in parcels:
+                _answer(parcel, error)
 
     def _refuse_waiting(self) -> None:
         while not self._parcels.empty():
@@ -198,6 +218,8 @@ class Sequencer:
             await self.boots.note(segment)
             self._on_appended(tenant)
             deeds_appended().inc(len(segment.entries))
+            oldest_ms = min(deed.at_ms for deed in deeds[tenant])
+            sequencing_seconds().observe(max(0.0, (at_ms - oldest_ms) / 1000))
         self._behind = False
         self.durable_at_s = begun_s
 
@@ -210,8 +232,14 @@ class Sequencer:
         self._frontiers.clear()
         published = [head async for head in self._heads()]
         await self.boots.load(seen_since_s=int(self._now_s()) - self._settings.boots_kept_s)
-        for tenant, size in published:
-            await self._recover_log(tenant, size)
+        for at in range(0, len(published), LOGS_AT_ONCE):
+            try:
+                async with asyncio.TaskGroup() as logs:
+                    for tenant, size in published[at : at + LOGS_AT_ONCE]:
+                        logs.create_task(self._recover_log(tenant, size))
+            except ExceptionGroup as failed:
+                # The store is away or broken, and for one log that means as much as for all.
+                raise failed.exceptions[0] from failed
         self._behind = False
 
     async def _heads(self) -> AsyncIterator[tuple[str, int]]:
@@ -298,3 +326,21 @@ class Sequencer:
             return  # it came again
         events_unreadable().inc()
         log.error("event_unreadable", event_id=event.id, topic=event.topic)
+
+
+def _outage(failure: Exception) -> Exception:
+    """What the bus is told: whatever hinders the log, no deed is to blame."""
+    if isinstance(failure, NotNow | DocStoreError):
+        return failure
+    outage = AppendFailed()
+    outage.__cause__ = failure
+    return outage
+
+
+def _answer(parcel: _Parcel, error: Exception | None) -> None:
+    if parcel.durable.done():
+        return  # its caller was cancelled
+    if error is None:
+        parcel.durable.set_result(None)
+    else:
+        parcel.durable.set_exception(error)

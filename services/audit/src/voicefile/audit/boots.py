@@ -37,7 +37,8 @@ class Boots:
         if numbers is None:
             document = await self._docs.get(BOOTS, boot)
             runs = record_of(document, Boot).runs if document else ()
-            numbers = self._known[boot] = Numbers(runs)
+            # Whoever asked meanwhile may have added to it already.
+            numbers = self._known.setdefault(boot, Numbers(runs))
         return numbers
 
     async def note(self, segment: Segment) -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from voicefile.audit.boots import publish_numbers
 from voicefile.audit.errors import LogDamaged
-from voicefile.audit.metrics import publish_lag_seconds
+from voicefile.audit.metrics import checkpoint_seconds, publish_lag_seconds
 from voicefile.audit.segments import segments_from
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.store import HEADS, Head, Segment, body_of, record_of
@@ -80,6 +80,11 @@ class Publisher:
         """Says that a log has news."""
         self._with_news.add(tenant)
         self._news.set()
+
+    def begin(self) -> None:
+        """Before `run`; what has news, the sequencer's recovery says."""
+        self._stopping = False
+        self._with_news.clear()
 
     def stop(self) -> None:
         """Ends `run` after one last round."""
@@ -203,6 +208,8 @@ class Publisher:
         before = step.head
         document = Document(before.id, step.tenant, body_of(head), before.version)
         await self._docs.replace(HEADS, document)
+        waited_s = self._now_s() - step.segments[0].sequenced_at_ms / 1000
+        checkpoint_seconds().observe(max(0.0, waited_s))
 
 
 def _report(error: Exception, *, tenant: str = "") -> None:

@@ -31,6 +31,8 @@ class Received:
     recording: str
     """The recording whose receipt it vouches for, or nothing."""
     entry: bytes
+    at_ms: int = 0
+    """When it was done, by the clock of whoever did it."""
 
 
 def received(event: BusEvent) -> Received | None:
@@ -57,6 +59,7 @@ def received(event: BusEvent) -> Received | None:
         n=deed.n if numbered else 0,
         recording=deed.object_id if vouches else "",
         entry=entry,
+        at_ms=deed.at_ms,
     )
 
 

@@ -2,7 +2,38 @@
 
 from functools import lru_cache
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
+
+_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 1_800.0, 7_200.0)
+
+
+@lru_cache(maxsize=1)
+def leading() -> Gauge:
+    """1 in the instance that appends. Alarm if the sum over all instances is not 1 for long."""
+    return Gauge("voicefile_audit_leading", "Whether this instance appends and publishes")
+
+
+@lru_cache(maxsize=1)
+def sequencing_seconds() -> Histogram:
+    """From a deed to its place in the log: outbox, bus, sequencer. Alarm long before half an hour.
+
+    Of the oldest deed of each segment, by the clocks of both ends.
+    """
+    return Histogram(
+        "voicefile_audit_sequencing_seconds",
+        "Age of a segment's oldest deed when it was sequenced",
+        buckets=_BUCKETS_S,
+    )
+
+
+@lru_cache(maxsize=1)
+def checkpoint_seconds() -> Histogram:
+    """From the place in the log to a signed checkpoint over it; a second is promised."""
+    return Histogram(
+        "voicefile_audit_checkpoint_seconds",
+        "Age of a log's oldest unpublished segment when its checkpoint was signed",
+        buckets=_BUCKETS_S,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,10 @@ class AuditSettings(BaseSettings):
     queue_batches_max: Annotated[int, Field(ge=1, le=10_000)] = 256
     """Batches that may wait for the sequencer; the bus holds back the rest."""
 
+    handle_s_max: Annotated[float, Field(gt=0, le=25.0)] = 20.0
+    """How long the bus waits for deeds to be durable before it is told to bring them again; less
+    than it takes a handler to have failed, for then it would be the deeds' fault."""
+
     stuck_after_s: Annotated[float, Field(gt=0)] = 10.0
     """A write that takes longer means that the log cannot be appended to."""
 
@@ -37,6 +41,13 @@ class AuditSettings(BaseSettings):
 
     ready_within_s: Annotated[float, Field(gt=0, le=1.0)] = 0.4
     """How long the probe of a durable write may take; auth waits half a second for the answer."""
+
+    pulse_every_s: Annotated[float, Field(gt=0, le=0.25)] = 0.2
+    """How often the leading instance shows the others that it can write; two looks at it have to
+    fit into the half second that auth waits."""
+
+    pulse_lasts_s: Annotated[float, Field(gt=0, le=2.0)] = 1.0
+    """A pulse seen this long ago counts no longer."""
 
     boots_kept_s: Annotated[int, Field(ge=60)] = 7 * 86_400
     """Instances heard of within this time are loaded at start, and named to auth."""

@@ -44,5 +44,8 @@ async def _create(docs: DocStore, root: RootKey, *, context: bytes, now_s: int) 
     try:
         await docs.insert(KEYS, Document(KEY_ID, "", body_of(record)))
     except DocumentExists:
-        # Another instance was quicker: its key counts, and nothing hangs on this version.
-        await root.destroy_version(version)
+        # Another instance was quicker: its key counts, and nothing hangs on this version. Looked
+        # at rather than concluded: what is destroyed is gone.
+        stored = await docs.get(KEYS, KEY_ID)
+        if stored is not None and record_of(stored, LogKey).root_version != version:
+            await root.destroy_version(version)

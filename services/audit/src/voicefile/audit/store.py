@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from voicefile.deeds.series import DEEDS
+from voicefile.docstore.lease import LEASES
 from voicefile.docstore.port import Collection, Document, Index, Value
 from voicefile.translog.merkle import Frontier
 from voicefile.translog.origin import log_of
@@ -128,7 +129,9 @@ HEADS = Collection("heads")
 BOOTS = Collection("boots", indexes=(Index("seen", "seen_at_s"),))
 KEYS = Collection("log_keys")
 UNREADABLE = Collection("unreadable")
-COLLECTIONS = (SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, DEEDS)
+PULSE = Collection("pulse")
+"""One document without content: its version moves while an instance leads."""
+COLLECTIONS = (SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES)
 """What audit's store has to declare."""
 
 
