@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
+from tests.engines import running
 from tests.engines.mongo import Mongo
 
 
@@ -30,6 +31,14 @@ def a_place(uri: str, ca: Path) -> Iterator[Place]:
     yield place
     with place.driver() as client:
         client.drop_database(place.database)
+
+
+@contextmanager
+def shared_place() -> Iterator[Place]:
+    """On the server that the tests of this checkout share. Skips the test where there is none."""
+    found = running.engine("mongo")
+    with a_place(found["uri_admin"], running.certificates() / "ca.pem") as place:
+        yield place
 
 
 def place_on(engine: Mongo) -> Place:

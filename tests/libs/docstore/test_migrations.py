@@ -1,10 +1,12 @@
 """Migrations: each step once, in order, however often it was interrupted."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.libs.docstore.mongo_places import shared_place
 
 from voicefile.docstore.migrations import (
     MIGRATIONS,
@@ -13,6 +15,7 @@ from voicefile.docstore.migrations import (
     migrate,
     outstanding,
 )
+from voicefile.docstore.mongo import MongoDocStore
 from voicefile.docstore.port import Collection, DocStore, Document, StoreIsNewer
 from voicefile.docstore.sqlite import SqliteDocStore
 
@@ -23,13 +26,19 @@ class PowerCut(Exception):
     pass
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[DocStore]:
-    store = await SqliteDocStore.open(tmp_path / "store.db", [THINGS, MIGRATIONS])
-    for name in ("a", "b", "c"):
-        await store.insert(THINGS, Document(name, "", {"size": "3"}))
-    yield store
-    await store.close()
+@pytest.fixture(params=["sqlite", "mongo"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DocStore]:
+    kept = [THINGS, MIGRATIONS]
+    async with AsyncExitStack() as stack:
+        if request.param == "sqlite":
+            store: DocStore = await SqliteDocStore.open(tmp_path / "store.db", kept)
+        else:
+            place = stack.enter_context(shared_place())
+            store = await MongoDocStore.open(place.uri, place.database, kept, tls_ca=place.ca)
+        stack.push_async_callback(store.close)
+        for name in ("a", "b", "c"):
+            await store.insert(THINGS, Document(name, "", {"size": "3"}))
+        yield store
 
 
 async def numbers_for_text(store: DocStore) -> None:

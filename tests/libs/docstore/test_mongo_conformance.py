@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 import pytest
-from tests.engines import running
-from tests.libs.docstore.mongo_places import Place, a_place
+from tests.libs.docstore.mongo_places import Place, shared_place
 
 from voicefile.docstore.conformance import (
     COLLECTIONS,
@@ -35,8 +34,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    found = running.engine("mongo")
-    with a_place(found["uri_admin"], running.certificates() / "ca.pem") as place:
+    with shared_place() as place:
         yield place
 
 

@@ -251,6 +251,7 @@ def _tables(
     leftovers = MongoTable(LEFTOVERS, door.rows(LEFTOVERS.name), patience, arrivals=arrivals)
     tables = {LEFTOVERS.name: leftovers}
     for collection in collections:
+        ask.check_names(collection)
         if tables.get(collection.name) not in (None, leftovers):
             raise ValueError(f"{collection.name} is declared twice")
         rows = door.rows(collection.name)

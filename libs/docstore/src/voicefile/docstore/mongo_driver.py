@@ -7,6 +7,7 @@ holds. TLS always. The driver retries no write: that is done where it is known w
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 INDEX_BUILD_S_MAX = 600.0
 """How long opening waits for a new index over what is stored."""
+
+NOTE_TRIES = 10
 
 _INDEX_NOT_FOUND = 27
 _NO_PRIMARY = frozenset({10058, 10107, 13435, 13436})
@@ -114,10 +117,10 @@ class Door:
                 raise Taken
             return found
 
-        try:
-            return await self.call(upsert)
-        except Taken:  # made by another instance in the same moment
-            return await self.call(upsert)
+        for _ in range(NOTE_TRIES):
+            with suppress(Taken):  # made by another instance in the same moment
+                return await self.call(upsert)
+        raise NotDone("others make the same note over and over")
 
     async def indexes(self, collection: str) -> set[str]:
         found = await self.call(self._database[collection].index_information)

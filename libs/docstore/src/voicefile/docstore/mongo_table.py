@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from voicefile.docstore.indexing import Indexed
 from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
 from voicefile.docstore.mongo_inserts import Inserts, Row
 from voicefile.docstore.mongo_query import Question
@@ -73,7 +74,8 @@ class MongoTable:
 
     def prepare(self, document: Document) -> Prepared:
         ready = prepare(self.collection, document)
-        if len(ready.body) + len(ready.pending or b"") > BYTES_MAX:
+        shown = sum(len(_encoded(each)) for found in ready.values.values() for each in found)
+        if len(ready.body) + len(ready.pending or b"") + shown > BYTES_MAX:
             raise ValueError("the document is too large")
         return ready
 
@@ -306,6 +308,10 @@ def _shown(values: Mapping[str, frozenset[Any]]) -> Row:
         for name, found in values.items()
         if found
     }
+
+
+def _encoded(value: Indexed) -> bytes:
+    return value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else b""
 
 
 def _now_ms() -> int:
