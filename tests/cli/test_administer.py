@@ -113,3 +113,21 @@ def test_the_root_key_may_be_in_a_transit_engine(told):
         assert refused.stderr.splitlines()[-1].startswith("The root key can't be reached")
         assert own["token"] not in refused.stderr
         assert "s.nobodys" not in refused.stderr
+
+
+def test_the_root_key_may_be_in_a_pkcs11_token(told):
+    hsm = running.engine("softhsm")
+    own = hsm["services"]["auth"]
+    there = {
+        "VOICEFILE_ROOT": "pkcs11",
+        "VOICEFILE_PKCS11_MODULE": hsm["module"],
+        "VOICEFILE_PKCS11_TOKEN": own["token"],
+        "VOICEFILE_PKCS11_PIN": own["pin"],
+        "SOFTHSM2_CONF": hsm["conf"],
+    }
+    opened = run(told | there, "tenant", "open", "Nordwind", "nordwind.example")
+    assert opened.returncode == 0, opened.stderr
+    refused = run(told | there | {"VOICEFILE_PKCS11_TOKEN": "another"}, "tenant", "list")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("The root key can't be reached")
+    assert own["pin"] not in refused.stderr

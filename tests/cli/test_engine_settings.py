@@ -8,6 +8,7 @@ import pytest
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.telemetry import TelemetrySettings
+from voicefile.cli.apart.engines import Token
 from voicefile.cli.engine_settings import (
     SERVICES,
     EngineSettings,
@@ -130,6 +131,13 @@ def test_each_kind_of_root_key_needs_its_own(told, root, needed):
     with pytest.raises(SettingsRefused) as refused:
         told(root=root, mongo_uri="mongodb://x/").require_store("auth")
     assert set(re.findall(r"VOICEFILE_(\w+)", str(refused.value))) == needed
+
+
+def test_a_token_is_shown_its_pin_by_one_object_however_often_a_start_is_tried(told):
+    """A token counts wrong PINs, and a start that waits for other engines is tried for ever."""
+    token = Token()
+    settings = told(pkcs11_module="/nowhere.so", pkcs11_token="a", pkcs11_pin="0000")
+    assert token.root(settings) is token.root(settings)
 
 
 def test_each_service_has_a_database_of_its_own(told):

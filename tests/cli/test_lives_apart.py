@@ -138,9 +138,11 @@ async def test_a_stop_cuts_no_answer_off_and_fails_nobody_who_comes_again(preten
 async def test_a_download_that_does_not_end_holds_up_no_stop(pretended):
     serving = pretended("serves", VOICEFILE_DRAIN_S="0", VOICEFILE_SHUTDOWN_S_MAX="1")
     await asyncio.to_thread(serving.until, "/readyz", 200)
-    async with client(serving, None, port="public") as slow:
-        async with slow.stream("GET", "/audit/v1/slow") as answer:
-            serving.tell_to_stop()
-            with pytest.raises(httpx.RemoteProtocolError):
-                await answer.aread()
+    async with (
+        client(serving, None, port="public") as slow,
+        slow.stream("GET", "/audit/v1/slow") as answer,
+    ):
+        serving.tell_to_stop()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
     assert await asyncio.to_thread(serving.ended) == 0

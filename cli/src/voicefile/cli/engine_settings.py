@@ -182,8 +182,12 @@ class EngineSettings(BaseSettings):
         needed = [*_NEEDED[service], *(_NEEDED_BY_ROOT[self.root] if service in ROOTED else ())]
         self._require(service, needed)
 
+    def require_documents(self, service: str) -> None:
+        """The same for a command that needs only the service's documents."""
+        self._require(service, ["mongo_uri"])
+
     def require_store(self, service: str) -> None:
-        """The same for a command that needs only the service's documents and root key."""
+        """The same for a command that needs its root key as well."""
         rooted = _NEEDED_BY_ROOT[self.root] if service in ROOTED else ()
         self._require(service, ["mongo_uri", *rooted])
 

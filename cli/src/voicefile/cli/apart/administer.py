@@ -11,7 +11,7 @@ from voicefile.auth.settings import AuthSettings
 from voicefile.auth.tenants.open_tenant import first_start
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.cli.apart.auth import PLAN, REFUSED
-from voicefile.cli.apart.engines import Engines
+from voicefile.cli.apart.engines import Engines, Token
 from voicefile.cli.apart.migrating import migrated
 from voicefile.cli.apart.refusals import named
 from voicefile.cli.engine_settings import read, read_settings
@@ -29,7 +29,11 @@ async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterato
     settings, told = read_settings()
     told.require_store("auth")
     async with AsyncExitStack() as running:
-        engines = Engines("auth", settings, told, running=running, on_failure=on_failure)
+        token = Token()
+        running.push_async_callback(token.close)
+        engines = Engines(
+            "auth", settings, told, running=running, token=token, on_failure=on_failure
+        )
         service = auth.build(
             read(AuthSettings),
             deployment=engines.deployment,
@@ -48,10 +52,12 @@ async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterato
 async def migrate_one(service: str, *, on_failure: Callable[[Exception], None]) -> int:
     """Runs what is outstanding for one service. Raises as `auth_ports` does, and StoreIsNewer."""
     settings, told = read_settings()
-    told.require_store(service)
+    told.require_documents(service)
     plan: StorePlan = import_module(f"voicefile.cli.apart.{service}").PLAN
     async with AsyncExitStack() as running:
-        engines = Engines(service, settings, told, running=running, on_failure=on_failure)
+        engines = Engines(
+            service, settings, told, running=running, token=Token(), on_failure=on_failure
+        )
         store = await engines.opened(plan)
         for step in await migrated(store, plan):
             sys.stdout.write(f"{service}: {step.number} {step.name}\n")

@@ -8,8 +8,7 @@ An engine's client is loaded by who uses it: the portal has neither a store's no
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
 import structlog
@@ -22,7 +21,7 @@ from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.apart.migrating import migrated
 from voicefile.cli.engine_settings import EngineSettings
 from voicefile.cli.store_plan import StorePlan
-from voicefile.crypto.rootkey import RootKey
+from voicefile.crypto.rootkey import RootKey, RootUnavailable
 from voicefile.crypto.rootkey_file import FileRootKey
 from voicefile.crypto.secret import SecretText
 from voicefile.docstore.lease import ALONE, Leadership, Lease
@@ -31,7 +30,36 @@ from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
 
+if TYPE_CHECKING:
+    from voicefile.crypto.rootkey_pkcs11 import Pkcs11RootKey
+
 log = structlog.get_logger(__name__)
+
+
+class Token:
+    """The PKCS#11 token, one for the whole life of a process.
+
+    A start that is tried again must not show the token a wrong PIN again: it counts them.
+    """
+
+    def __init__(self) -> None:
+        self._root: Pkcs11RootKey | None = None
+
+    def root(self, told: EngineSettings) -> RootKey:
+        from voicefile.crypto.rootkey_pkcs11 import Pkcs11RootKey
+
+        if self._root is None:
+            assert told.pkcs11_module is not None
+            assert told.pkcs11_token is not None
+            pin = _secret(told.pkcs11_pin)
+            self._root = Pkcs11RootKey(told.pkcs11_module, told.pkcs11_token, pin)
+        return self._root
+
+    async def close(self) -> None:
+        """Logs out, if the token can still be talked to."""
+        if self._root is not None:
+            with suppress(RootUnavailable):
+                await self._root.close()
 
 
 class Engines:
@@ -44,6 +72,7 @@ class Engines:
         told: EngineSettings,
         *,
         running: AsyncExitStack,
+        token: Token,
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.service = service
@@ -54,6 +83,7 @@ class Engines:
         """What, beside the service itself, has to be usable for it to be ready."""
         self._told = told
         self._running = running
+        self._token = token
         self._calls: httpx.AsyncClient | None = None
 
     async def documents(self, plan: StorePlan) -> DocStore:
@@ -129,11 +159,7 @@ class Engines:
         if told.root == "transit":
             return await self._transit()
         if told.root == "pkcs11":
-            adapter = _adapter("voicefile.crypto.rootkey_pkcs11")
-            pkcs11: RootKey = adapter.Pkcs11RootKey(
-                told.pkcs11_module, told.pkcs11_token, _secret(told.pkcs11_pin)
-            )
-            return pkcs11
+            return self._token.root(told)
         assert told.root_dir is not None
         log.warning("root_key_in_files")
         return FileRootKey(told.root_dir)
@@ -191,10 +217,6 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _tell(code: str) -> None:
     log.warning("root_token", code=code)
-
-
-def _adapter(module: str) -> Any:
-    return import_module(module)
 
 
 def _shown(secret: SecretStr | None) -> str:

@@ -14,7 +14,7 @@ from voicefile.chassis.health import Check
 from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.stack import where_it_broke
-from voicefile.cli.apart.engines import Engines
+from voicefile.cli.apart.engines import Engines, Token
 from voicefile.cli.apart.refusals import named
 from voicefile.cli.engine_settings import EngineSettings, read_settings
 from voicefile.crypto.rootkey import RootUnavailable
@@ -71,7 +71,7 @@ class Told:
 
 @asynccontextmanager
 async def apart(
-    told: Told, *, on_failure: Callable[[Exception], None]
+    told: Told, *, token: Token, on_failure: Callable[[Exception], None]
 ) -> AsyncIterator[tuple[Service, Mapping[str, Check]]]:
     """The service, running, and what it needs to be ready. `on_failure` ends the process.
 
@@ -79,7 +79,12 @@ async def apart(
     """
     async with AsyncExitStack() as running:
         engines = Engines(
-            told.service, told.deployment, told.engines, running=running, on_failure=on_failure
+            told.service,
+            told.deployment,
+            told.engines,
+            running=running,
+            token=token,
+            on_failure=on_failure,
         )
         # By its name, so that no process loads the code of a service it does not run.
         room: _Room = import_module(f"voicefile.cli.apart.{told.service}")
@@ -97,6 +102,7 @@ class Start:
 
     def __init__(self, service: str) -> None:
         self._service = service
+        self._token = Token()
         self._away: str | None = None
         self._checks: Mapping[str, Check] | None = None
 
@@ -110,11 +116,12 @@ class Start:
         self, stack: AsyncExitStack, told: Told, *, on_failure: Callable[[Exception], None]
     ) -> Service:
         """The service, entered into the stack as soon as its engines are there."""
+        stack.push_async_callback(self._token.close)
         pause_s = PAUSE_FIRST_S
         while True:
             try:
                 service, checks = await stack.enter_async_context(
-                    apart(told, on_failure=on_failure)
+                    apart(told, token=self._token, on_failure=on_failure)
                 )
             except Exception as error:
                 part = _away(error)
