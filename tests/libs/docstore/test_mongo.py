@@ -344,7 +344,21 @@ async def test_more_callers_than_there_is_room_for_are_told_so(place: Place) -> 
             await store.get(THINGS, "a")
         with pytest.raises(StoreUnavailable):
             await store.insert(THINGS, thing("a"))
-        holding.cancel()
+        stuck.set()
+        await holding
+
+
+async def test_a_caller_who_leaves_keeps_its_room_until_the_thread_is_free(place: Place) -> None:
+    async with opened(place, limits=Limits(connections=1, choose_s=0.3)) as store:
+        thread_ends = asyncio.Event()
+        leaving = asyncio.create_task(store._door.call(thread_ends.wait))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        with pytest.raises(StoreUnavailable):
+            await store.get(THINGS, "a")
+        thread_ends.set()
+        assert await store.get(THINGS, "a") is None
 
 
 # ---- certificates and errors ----

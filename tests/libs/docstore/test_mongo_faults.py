@@ -152,6 +152,20 @@ async def test_an_insert_without_a_server_stores_nothing_not_even_later(
         assert await store.scan(PLAIN) == []
 
 
+async def test_a_crowd_of_writers_without_a_server_is_told_that_nothing_was_stored(
+    engine: Mongo, place: Place
+) -> None:
+    async with opened(place) as store:
+        await asyncio.to_thread(engine.kill)
+        await asyncio.sleep(0.5)
+        writes = [store.insert(PLAIN, thing(f"n{each}")) for each in range(40)]
+        writes += [store.replace(THINGS, thing(f"n{each}")) for each in range(40)]
+        ended = await asyncio.gather(*writes, return_exceptions=True)
+        assert {type(each).__mro__[1] for each in ended} == {StoreUnavailable}
+        await asyncio.to_thread(engine.start)
+        assert await store.scan(PLAIN) == []
+
+
 async def test_a_frozen_server_is_unavailable_and_thaws(engine: Mongo, place: Place) -> None:
     async with opened(place) as store:
         stored = await store.insert(PLAIN, thing("a"))

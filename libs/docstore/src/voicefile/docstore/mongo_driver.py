@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from motor.frameworks import asyncio as threads
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import IndexModel, ReadPreference, ReturnDocument, WriteConcern, errors
 from pymongo.read_concern import ReadConcern
@@ -47,7 +48,7 @@ class Limits:
     fate_s: float = 30.0
     """Until it is known what became of a write; after that the store is broken."""
     connections: int = 32
-    """Calls at once; further ones wait for room."""
+    """Calls at once, but no more than the driver has threads; further ones wait for room."""
 
 
 class Door:
@@ -64,7 +65,11 @@ class Door:
     ) -> None:
         choose_ms, answer_ms = round(limits.choose_s * 1000), round(limits.answer_s * 1000)
         self._limits = limits
-        self._room = asyncio.Semaphore(limits.connections)
+        # A call takes one of the driver's threads. Who waited for a thread with the server away
+        # could not tell that from an answer that was lost.
+        at_once = min(limits.connections, threads.max_workers)
+        self._room = asyncio.Semaphore(at_once)
+        self._doing: set[asyncio.Future[Any]] = set()
         self._client: AsyncIOMotorClient[Row] = AsyncIOMotorClient(
             uri,
             io_loop=asyncio.get_running_loop(),
@@ -74,7 +79,7 @@ class Door:
             tlsCertificateKeyFile=None if tls_certificate is None else str(tls_certificate),
             retryWrites=False,
             retryReads=True,
-            maxPoolSize=limits.connections,
+            maxPoolSize=at_once,
             serverSelectionTimeoutMS=choose_ms,
             connectTimeoutMS=choose_ms,
             waitQueueTimeoutMS=choose_ms,
@@ -97,16 +102,25 @@ class Door:
                 await self._room.acquire()
         except TimeoutError:
             raise NotDone("too many calls wait for the store") from None
+        # owned: until `close`. A caller that leaves does not end what a thread is doing, nor does
+        # its room become free before.
+        doing = asyncio.ensure_future(command())
+        self._doing.add(doing)
+        doing.add_done_callback(self._done)
         try:
-            # The driver keeps these limits itself; this one holds where it waits for a thread.
+            # The driver keeps these limits itself; this one is for what it might forget.
             async with asyncio.timeout(self._limits.choose_s + self._limits.answer_s):
-                return await command()
+                return await asyncio.shield(doing)
         except TimeoutError as error:
             raise Unanswered("no answer in time") from error
         except errors.PyMongoError as error:
             raise told(error) from error
-        finally:
-            self._room.release()
+
+    def _done(self, doing: "asyncio.Future[Any]") -> None:
+        self._doing.discard(doing)
+        self._room.release()
+        if not doing.cancelled():
+            doing.exception()  # has been told to whoever still waited
 
     async def note(self, note_id: str, change: Row) -> Row:
         async def upsert() -> Row:
@@ -159,6 +173,8 @@ class Door:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._client.close)
+        if self._doing:
+            await asyncio.wait(self._doing, timeout=self._limits.answer_s)
 
 
 class DriverRows:
