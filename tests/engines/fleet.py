@@ -37,6 +37,9 @@ def engines() -> dict[str, AnyEngine]:
 
 def make_certificates() -> None:
     """For whoever serves or calls: all services, and the operator of the engines."""
+    # What engines store here is as good as their passwords.
+    HOME.mkdir(exist_ok=True)
+    HOME.chmod(0o700)
     for name in (*SERVICES, "operator"):
         certificate(CERTIFICATES, name)
 

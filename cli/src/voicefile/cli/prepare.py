@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 import uvloop
 
+from voicefile.chassis.harden import harden
+from voicefile.chassis.logs import configure
 from voicefile.cli.engine_settings import SettingsRefused, read, variable
 from voicefile.cli.prepare_settings import NotPrepared, PrepareSettings
 
@@ -75,6 +77,9 @@ def _told(*needed: str) -> PrepareSettings:
 
 def _run(command: Coroutine[None, None, str]) -> None:
     """Prints what was done, or in one line why not."""
+    harden()
+    # Clients of engines have a lot to say about a refusal; what may be said is decided there.
+    configure("voicefile")
     try:
         sys.stdout.write(uvloop.run(command))
     except NotPrepared as why:
