@@ -188,6 +188,19 @@ async def test_an_epilogue_has_its_limit():
         await read_through(upload)
 
 
+@pytest.mark.parametrize("cut", [20, 200, len(WHOLE) - 8, len(WHOLE) - 1, len(WHOLE), 3_000])
+async def test_an_epilogue_has_its_limit_however_it_arrives(cut):
+    """A network hands over the end of the audio and what follows it in one piece."""
+    for epilogue, refused in ((b"x" * 3_900, False), (b"x" * 4_300, True)):
+        body = WHOLE + epilogue
+        upload = Upload(flow(body[:cut], body[cut:]), HEADER, settings=SETTINGS)
+        if refused:
+            with pytest.raises(UploadMalformed):
+                await read_through(upload)
+        else:
+            assert await read_through(upload) == NASTY
+
+
 def paced(*chunks, seconds_each):
     """An upload whose sender takes so long for each chunk."""
     clock = itertools.count(0, seconds_each)

@@ -58,8 +58,12 @@ class PartEnded:
     """A part is whole."""
 
 
+@dataclass(frozen=True)
 class BodyEnded:
     """The closing boundary has come."""
+
+    epilogue_bytes: int = 0
+    """What came behind it in the same piece."""
 
 
 Piece = PartBegan | bytes | PartEnded | BodyEnded
@@ -70,6 +74,10 @@ class PartsParser:
 
     def __init__(self, boundary: str, *, settings: IngestSettings) -> None:
         self._found: list[Piece] = []
+        self._closing_bytes = len(boundary) + len("\r\n----")
+        self._stop = 0
+        """Where in the piece at hand the last data or header ended."""
+        self._ended = False
         self._data = bytearray()
         self._field = bytearray()
         self._value = bytearray()
@@ -91,12 +99,17 @@ class PartsParser:
 
     def feed(self, data: bytes) -> list[Piece]:
         """What these bytes brought. Raises UploadMalformed and PartTypeWrong."""
+        self._stop = 0
         try:
             self._parser.write(data)
         except FormParserError:
             # The parser's text quotes the body.
             raise UploadMalformed from None
         self._flush()
+        if self._ended:
+            behind = len(data) - self._stop - self._closing_bytes
+            self._found.append(BodyEnded(epilogue_bytes=max(0, behind)))
+            self._ended = False
         found, self._found = self._found, []
         return found
 
@@ -111,6 +124,7 @@ class PartsParser:
 
     def _on_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._stop = end
 
     def _on_header(self) -> None:
         name = self._field.decode("ascii").lower()
@@ -133,13 +147,14 @@ class PartsParser:
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         self._data += memoryview(data)[start:end]
+        self._stop = end
 
     def _on_part_end(self) -> None:
         self._flush()
         self._found.append(PartEnded())
 
     def _on_end(self) -> None:
-        self._found.append(BodyEnded())
+        self._ended = True
 
 
 class Upload:
@@ -196,9 +211,12 @@ class Upload:
         after = await self._next()
         if isinstance(after, PartBegan):
             raise PartDuplicate if after.name in {METADATA, AUDIO} else PartUnknown
+        assert isinstance(after, BodyEnded), "behind a part comes another one or the end"
         # What follows the closing boundary means nothing, but the connection is only
         # good for another request when all of it was read.
-        epilogue_bytes = 0
+        epilogue_bytes = after.epilogue_bytes
+        if epilogue_bytes > self._settings.epilogue_bytes_max:
+            raise UploadMalformed
         async for piece in self._body:
             epilogue_bytes += len(piece)
             if epilogue_bytes > self._settings.epilogue_bytes_max:
