@@ -109,6 +109,10 @@ class Replica(Engine):
             self.wanted = False
             super().stop()
 
+    def kill(self) -> None:
+        with self.one_hand:
+            super().kill()
+
     def end(self) -> None:
         """SIGKILL, for good."""
         with self.one_hand:

@@ -19,6 +19,7 @@ from tests.engines.process import Engine
 from tests.faults.nemesis.proxy import PASSES, Rule
 from tests.faults.nemesis.schedule import Kind
 
+TRACED = "strace.txt"
 BALLAST = "ballast"
 BALLAST_PIECE = b"\0" * (1 << 20)
 MIB = 1 << 20
@@ -160,10 +161,16 @@ def _fill(ballast: Path) -> None:
 def fsync_fails(cluster: Cluster, target: str) -> Iterator[None]:
     """Every fsync of the engine answers EIO. Who has seen that is not to be trusted any more."""
     engine = cluster.engines.all[target]
-    with failing_syncs(engine.pid, engine.folder / "strace.txt"):
+    with failing_syncs(engine.pid, engine.folder / TRACED):
         yield
     engine.kill()
     _up_again(cluster, target)
+
+
+def syncs_failed(engine: Engine) -> int:
+    """How many calls of it were made to fail, the last time that was done."""
+    traced = engine.folder / TRACED
+    return traced.read_text().count("(INJECTED)") if traced.exists() else 0
 
 
 @contextmanager

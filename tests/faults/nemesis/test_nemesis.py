@@ -121,6 +121,16 @@ async def test_what_was_killed_was_started_again(outcome):
     assert sum(restarts.values()) > 0, restarts
 
 
+async def test_an_fsync_that_was_to_fail_did(outcome):
+    targets = {each.step.target for each in outcome.run.struck if each.step.fault == "fsync fails"}
+    if not targets:
+        pytest.skip("; ".join(outcome.said_aloud))
+    engines = outcome.run.cluster.engines.all
+    failed = {name: faults.syncs_failed(engines[name]) for name in targets}
+    print(failed)
+    assert sum(failed.values()) > 0, failed
+
+
 async def test_a_planted_loss_is_found(outcome):
     """The control: one recording is taken away behind everybody's back, as a bad store would."""
     heard = await second_opinion(outcome.run)
