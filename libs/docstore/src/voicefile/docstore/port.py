@@ -17,7 +17,8 @@ a deleted document still carried stays until it is published.
 
 Whatever a write raises but StoreBroken says: nothing was stored. After StoreBroken the fate of
 the write is open until the store is opened again. A store across a network finds out what became
-of a write whose answer was lost before it raises anything.
+of a write whose answer was lost before it raises anything; `settle` alone may have been done when
+it raises StoreUnavailable, for done twice it does no more than once.
 """
 
 from collections.abc import Mapping, Sequence
