@@ -113,12 +113,15 @@ async def replica(directory: Path) -> AsyncIterator[Replica]:
         yield replica
 
 
-def calling(directory: Path, *addresses: str, name: str = "playback") -> httpx.AsyncClient:
+def calling(
+    directory: Path, *addresses: str, name: str = "playback", **limits: int
+) -> httpx.AsyncClient:
     return service_client(
         {"auth": addresses},
         certificate=service_certificate(directory, name),
         authority=directory / "ca.pem",
         timeout_s=5.0,
+        **limits,
     )
 
 
@@ -305,6 +308,19 @@ async def test_what_may_have_arrived_is_never_called_unsent(directory: Path):
         async with calling(directory, url, "https://127.0.0.1:9") as client:
             with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
                 await client.get("/auth/who")
+
+
+async def test_who_waits_in_vain_for_a_connection_has_sent_nothing(replica: Replica):
+    async with calling(replica.directory, replica.url, connections_max=2) as client:
+        held = [
+            await client.send(client.build_request("GET", "/auth/slow"), stream=True)
+            for _ in range(2)
+        ]
+        with pytest.raises(httpx.PoolTimeout):
+            await client.get("/auth/who", timeout=httpx.Timeout(5, pool=0.05))
+        for answer in held:
+            await answer.aclose()
+        assert (await client.get("/auth/who")).is_success
 
 
 async def test_who_always_hangs_up_is_not_asked_for_ever(directory: Path):

@@ -74,6 +74,7 @@ def service_client(
     certificate: Path,
     authority: Path,
     timeout_s: float = TIMEOUT_S,
+    connections_max: int = CONNECTIONS_MAX,
     around: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] = lambda wire: wire,
 ) -> httpx.AsyncClient:
     """One client that reaches each service at its `https://host:port`s. Raises OSError.
@@ -88,7 +89,9 @@ def service_client(
 
     trust = Renewing(context, files=(certificate, authority))
     return httpx.AsyncClient(
-        transport=Traced(around(ServiceCalls(addresses, trust=trust))),
+        transport=Traced(
+            around(ServiceCalls(addresses, trust=trust, connections_max=connections_max))
+        ),
         base_url=BASE_URL,
         timeout=timeout_s,
         # Neither a proxy nor a .netrc of the environment has a say in here, and no cookie of one
@@ -124,10 +127,17 @@ class ServiceCalls(httpx.AsyncBaseTransport):
         addresses: Mapping[str, Sequence[str]],
         *,
         trust: Renewing,
+        connections_max: int = CONNECTIONS_MAX,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lines = {
-            name: _Line(name, [httpx.URL(each) for each in theirs], trust, monotonic)
+            name: _Line(
+                name,
+                [httpx.URL(each) for each in theirs],
+                trust=trust,
+                connections_max=connections_max,
+                monotonic=monotonic,
+            )
             for name, theirs in addresses.items()
             if theirs
         }
@@ -151,16 +161,19 @@ class _Line:
         self,
         service: str,
         addresses: Sequence[httpx.URL],
+        *,
         trust: Renewing,
+        connections_max: int,
         monotonic: Callable[[], float],
     ) -> None:
         self._service = service
         self._addresses = addresses
         self._trust = trust
+        self._connections_max = connections_max
         self._monotonic = monotonic
         self._turn = itertools.count()
         self._rests_until_s = dict.fromkeys(range(len(addresses)), float("-inf"))
-        self._pool = _Pool(trust.current())
+        self._pool = _Pool(trust.current(), connections_max)
         self._former: list[_Pool] = []
 
     async def ask(self, request: httpx.Request) -> httpx.Response:
@@ -178,6 +191,9 @@ class _Line:
                 # Once it may have arrived somewhere, no later failure says that it did not.
                 failure = error if unsent else failure
                 self._rest(address, error)
+            except httpx.PoolTimeout as error:
+                failure = error if unsent else failure
+                break
             except _UNANSWERED as error:
                 if not repeats:
                     raise
@@ -228,7 +244,7 @@ class _Line:
         context = self._trust.current()
         if self._pool.context is not context:
             self._former.append(self._pool)
-            self._pool = _Pool(context)
+            self._pool = _Pool(context, self._connections_max)
         for pool in [each for each in self._former if not each.answers]:
             self._former.remove(pool)
             await pool.aclose()
@@ -238,15 +254,15 @@ class _Line:
 class _Pool:
     """Connections under one state of the certificates; answers keep it open."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, connections_max: int) -> None:
         self.context = context
         self.answers = 0
         self._transport = httpx.AsyncHTTPTransport(
             verify=context,
             trust_env=False,
             limits=httpx.Limits(
-                max_connections=CONNECTIONS_MAX,
-                max_keepalive_connections=CONNECTIONS_MAX,
+                max_connections=connections_max,
+                max_keepalive_connections=connections_max,
                 keepalive_expiry=IDLE_S_MAX,
             ),
         )
