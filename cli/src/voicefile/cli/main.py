@@ -16,6 +16,7 @@ import uvloop
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
+from voicefile.cli.events import app as events
 from voicefile.cli.prepare import app as prepare
 from voicefile.cli.words import in_words
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants.")
 app.add_typer(tenant, name="tenant")
 app.add_typer(prepare, name="prepare")
+app.add_typer(events, name="events")
 
 
 Command = Coroutine[None, None, int]

@@ -24,7 +24,7 @@ async def prepare_kafka(settings: PrepareSettings, sizes: Sizes, principal: str)
     wanted = topics(sizes)
     kept = rules(principal)
     try:
-        connection = _connection(settings)
+        connection = operators_connection(settings, "voicefile-prepare")
         made = await make_topics(connection, wanted)
         await allow(connection, kept)
     except NoAuthorizer:
@@ -37,13 +37,14 @@ async def prepare_kafka(settings: PrepareSettings, sizes: Sizes, principal: str)
     return f"{said}{len(kept)} rules: each service speaks and hears only where it must\n"
 
 
-def _connection(settings: PrepareSettings) -> Connection:
+def operators_connection(settings: PrepareSettings, client: str) -> Connection:
+    """To the brokers, as somebody who may do more than a service."""
     sasl = None
     if settings.admin_kafka_username is not None:
         password = SecretText(shown(settings.admin_kafka_password))
         sasl = (settings.admin_kafka_username, password)
     trust = client_context(settings.admin_kafka_certificate, authority=settings.kafka_ca)
-    return Connection(settings.kafka_bootstrap or "", "voicefile-prepare", trust, sasl)
+    return Connection(settings.kafka_bootstrap or "", client, trust, sasl)
 
 
 def topics(sizes: Sizes) -> list[Topic]:

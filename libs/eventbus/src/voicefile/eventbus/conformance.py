@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 
-from voicefile.eventbus.port import Event, EventBus, Handler, Undelivered
+from voicefile.eventbus.port import Event, EventBus, Handler, NotNow, Undelivered
 
 TOPIC = "voicefile.tested.v1"
 OTHER_TOPIC = "voicefile.other.v1"
@@ -72,6 +72,19 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - a broker has no event to wait for
             await asyncio.sleep(0.005)
+
+
+async def publish_in_the_end(bus: EventBus, events: Sequence[Event]) -> None:
+    """As a relay does: what is not safe comes again, in order."""
+    left = list(events)
+    while left:
+        try:
+            await bus.publish(left)
+        except Undelivered as refused:
+            left = [event for event in left if event.id in refused.event_ids]
+            await asyncio.sleep(0.005)
+            continue
+        return
 
 
 class EventBusConformance:
@@ -154,6 +167,36 @@ class EventBusConformance:
             await bus.publish(events[20:])
             await until(lambda: listener.has(rest))
         assert poison not in listener.heard
+
+    async def test_no_event_is_to_blame_for_engines_that_are_away(self, bus: EventBus) -> None:
+        calls, listener = 0, Listener()
+
+        async def handler(events: Sequence[Event]) -> None:
+            nonlocal calls
+            calls += 1
+            if calls <= 3:
+                raise NotNow
+            await listener(events)
+
+        bus.subscribe(TOPIC, group="group", handler=handler)
+        events = some_events(20)
+        async with bus.running():
+            await publish_in_the_end(bus, events)
+            await until(lambda: listener.has(events))
+        for key in {event.key for event in events}:
+            heard = [event.id for event in listener.first_heard() if event.key == key]
+            assert heard == sorted(heard)
+
+    async def test_a_bus_at_rest_takes_nothing(self, bus: EventBus) -> None:
+        listener = Listener()
+        bus.subscribe(TOPIC, group="group", handler=listener)
+        events = some_events(2)
+        with pytest.raises(Undelivered) as refused:
+            await bus.publish(events)
+        assert refused.value.event_ids == {event.id for event in events}
+        async with bus.running():
+            await publish_in_the_end(bus, events)
+            await until(lambda: listener.has(events))
 
     async def test_leaving_finishes_the_handler_under_way(self, bus: EventBus) -> None:
         begun, ended = asyncio.Event(), asyncio.Event()
