@@ -350,6 +350,25 @@ async def test_a_deed_stored_without_a_word_is_stored_once(
     assert far_series.n == 1
 
 
+async def test_while_one_number_waits_no_other_is_given(
+    store: SqliteDocStore, far: FarStore, far_series: DeedSeries[str], failures: list[Exception]
+) -> None:
+    far.away = 6
+    first = asyncio.ensure_future(far_series.record(READ))
+    while far.tries < 2:
+        await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable):
+        await far_series.record(READ)
+    with pytest.raises(StoreUnavailable):
+        await far_series.write(CHANGE, unwritten)
+    assert far_series.n == 1
+    await first
+    await far_series.record(READ)
+    assert failures == []
+    assert_gapless(await stored_deeds(store), far_series)
+    assert far_series.n == 2
+
+
 async def test_an_outage_without_end_ends_the_instance(
     far: FarStore, far_series: DeedSeries[str], waits: Waits, failures: list[Exception]
 ) -> None:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.services.auth.issuing_world import DEPLOYMENT, an_auth, slug
 
 from voicefile.auth.errors import UnusableKey
+from voicefile.auth.settings import CLOCKS_APART_S_MAX
 from voicefile.auth.store import ASSERTIONS
 from voicefile.auth.sweep import sweep
 from voicefile.auth.tenants.principals import remove_principal
@@ -111,6 +112,23 @@ async def test_our_own_guards_take_the_token(vault, tenant):
     assert answer.json()["id"] == tenant
     vault.clock.s += 300
     assert (await vault.call("GET", "/v1/tenant", token=token)).status_code == 401
+
+
+async def test_an_assertion_swept_by_one_instance_is_not_taken_by_one_whose_clock_is_behind(
+    vault, tenant
+):
+    key = KEYS["Ed25519"]()
+    partner = await vault.partner(tenant, jwk=public_jwk(key))
+    text = assertion(vault, partner.id, key)
+    assert (await ask(vault, text)).status_code == 200
+    for ahead_s in (61, 61 + CLOCKS_APART_S_MAX - 5):
+        vault.clock.s += ahead_s
+        await sweep(vault.ports)
+        vault.clock.s -= ahead_s
+        assert (await ask(vault, text)).status_code == 401
+    vault.clock.s += 61 + CLOCKS_APART_S_MAX
+    await sweep(vault.ports)
+    assert await vault.docs.scan(ASSERTIONS) == []
 
 
 async def test_an_assertion_works_once(vault, tenant):

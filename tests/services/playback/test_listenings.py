@@ -10,6 +10,7 @@ from voicefile.contracts.playback.v1 import PlaybackEvent
 from voicefile.crypto.secret import DataKey
 from voicefile.deeds.deed import Outcome
 from voicefile.deeds.series import DeedSeries
+from voicefile.docstore.port import StoreUnavailable
 from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.identity.principal import Role
 from voicefile.playback.app import COLLECTIONS
@@ -334,6 +335,102 @@ async def test_a_listening_ended_elsewhere_is_over_here_too(listenings, outcomes
     clock.now_s += 60
     with pytest.raises(ReleaseOver):
         await listenings.of(CUSTOMER, RECORDING, request_id="r")
+
+
+class Away:
+    """A store that is out of reach for these operations."""
+
+    def __init__(self, store, *names):
+        self.store, self.names = store, set(names)
+
+    def __getattr__(self, name):
+        if name not in self.names:
+            return getattr(self.store, name)
+
+        async def refuse(*_args, **_kwargs):
+            raise StoreUnavailable
+
+        return refuse
+
+
+async def test_what_plays_goes_on_while_the_store_is_away(listenings, auth, clock, outcomes, store):
+    listening = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    async with listenings.playing(listening):
+        outcomes._store = Away(store, "replace")
+        for _ in range(3):
+            clock.now_s += 31
+            await listenings.look_after()
+        assert listenings.usable(listening)
+        outcomes._store = store
+        clock.now_s += 31
+        await listenings.look_after()
+        assert await outcomes.sweep(older_than_s=420) == 0
+    assert auth.renewals == 4
+
+
+async def test_an_outcome_that_waits_for_the_store_holds_up_no_lease(auth, clock, store):
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+
+    class Held(Outcomes):
+        async def ended(self, *args, **kwargs):
+            waiting.set()
+            await go_on.wait()
+            await super().ended(*args, **kwargs)
+
+    series = DeedSeries(store, topic=TOPIC, wrap=wrap, now_s=clock)
+    listenings = Listenings(
+        auth=auth,
+        settings=PlaybackSettings(housekeeping_s=0.005),
+        outcomes=Held(store, series, now_s=clock),
+        now=clock,
+    )
+    idle = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    playing = await listenings.of(Caller(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+    async with listenings.playing(playing), asyncio.timeout(20):
+        keeping = asyncio.create_task(listenings.keep())
+        clock.now_s += 301
+        await waiting.wait()
+        assert idle.over
+        for _ in range(3):
+            renewals = auth.renewals
+            clock.now_s += 31
+            while auth.renewals == renewals:
+                await asyncio.sleep(0.005)
+        assert listenings.usable(playing)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    go_on.set()
+
+
+async def test_one_outcome_that_cannot_be_recorded_keeps_no_other_from_it(
+    listenings, outcomes, recorded, store
+):
+    for n in range(3):
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    refused = []
+    replace = store.replace
+
+    async def once(collection, document):
+        if not refused:
+            refused.append(document)
+            raise StoreUnavailable
+        return await replace(collection, document)
+
+    store.replace = once
+    await listenings.end_all()
+    # The one of which nothing was recorded is swept as lost, one day, by whoever leads.
+    assert len([release for release, _, _ in await recorded() if release]) == 2
+
+
+async def test_a_release_that_cannot_be_written_down_is_given_back(
+    listenings, auth, outcomes, store
+):
+    outcomes._store = Away(store, "insert")
+    with pytest.raises(StoreUnavailable):
+        await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert auth.ended == [(f"{1:032x}", 0, "stopped")]
+    outcomes._store = store
+    await listenings.of(CUSTOMER, RECORDING, request_id="r")
 
 
 def test_a_listener_never_shows_its_bearer():

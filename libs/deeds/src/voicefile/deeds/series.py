@@ -2,8 +2,8 @@
 
 Audit sees from {boot id, n} whether a deed is missing. So a number, once given, is always stored:
 with its deed, or, where that write surely came to nothing, with a deed that says so (`void`). A
-store that is out of reach is waited for, with the number in hand; longer than that, or where it
-refuses, the instance ends.
+store that is out of reach is waited for, with the number in hand, and no further number is given
+meanwhile; longer than that, or where it refuses, the instance ends.
 """
 
 import asyncio
@@ -92,6 +92,7 @@ class DeedSeries(Generic[Fact]):
         self._monotonic_s = monotonic_s
         self._sleep = sleep
         self._n = 0
+        self._waiting = 0
         self._broken = False
 
     @property
@@ -158,25 +159,35 @@ class DeedSeries(Generic[Fact]):
 
     async def _insert_in_the_end(self, documents: Sequence[Document]) -> None:
         """Waits for the store to come back. Raises StoreUnavailable when it took too long."""
+        self._waiting += 1
+        try:
+            with deeds_waiting(self._topic, len(documents)):
+                await self._insert_again(documents)
+        finally:
+            self._waiting -= 1
+
+    async def _insert_again(self, documents: Sequence[Document]) -> None:
         give_up_s = self._monotonic_s() + self._unavailable_s_max
         pause_s = RETRY_FIRST_S
-        with deeds_waiting(self._topic, len(documents)):
-            while True:
-                await self._sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_S_MAX)
-                try:
-                    await self._store.insert_many(DEEDS, documents)
-                except DocumentExists:
-                    return  # A try of ours came through: nobody else draws these ids.
-                except StoreUnavailable:
-                    if self._monotonic_s() >= give_up_s:
-                        raise
-                else:
-                    return
+        while True:
+            await self._sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_S_MAX)
+            try:
+                await self._store.insert_many(DEEDS, documents)
+            except DocumentExists:
+                return  # A try of ours came through: nobody else draws these ids.
+            except StoreUnavailable:
+                if self._monotonic_s() >= give_up_s:
+                    raise
+            else:
+                return
 
     def _numbered(self, deed: Deed, fact: Fact | None) -> _Numbered:
         if self._broken:
             raise SeriesBroken
+        if self._waiting:
+            # Told at once, and nothing begun: who waits with a number holds up nobody else.
+            raise StoreUnavailable
         # The payload first: a fact that cannot be serialised must not use up a number.
         n = self._n + 1
         numbered = self._as_event(deed, fact, n)

@@ -96,7 +96,14 @@ class Listenings:
         release = await self._auth.release(
             caller, recording_id, listening=key, request_id=request_id
         )
-        document = await self._outcomes.begun(listener, tenant=release.tenant, release=release.id)
+        try:
+            document = await self._outcomes.begun(
+                listener, tenant=release.tenant, release=release.id
+            )
+        except DocStoreError:
+            # Nobody has heard a byte, and nobody will by this release.
+            await self._give_back(release, bytes_sent=0, end="stopped")
+            raise
         begun = Listening(
             listener,
             release,
@@ -242,8 +249,11 @@ class Listenings:
             if self._open.pop(key, None) is not None:
                 listenings_open().dec()
                 listenings_ended().labels(end=end).inc()
+        await self._give_back(listening.release, bytes_sent=listening.bytes_sent, end=end)
+
+    async def _give_back(self, release: Release, *, bytes_sent: int, end: str) -> None:
         try:
-            await self._auth.end(listening.release.id, bytes_sent=listening.bytes_sent, end=end)
+            await self._auth.end(release.id, bytes_sent=bytes_sent, end=end)
         except PlaybackError as error:
             # It is recorded here; there the lease simply runs out. The next one has its turn.
             log.warning("release_not_given_back", **where_it_broke(error))
