@@ -72,7 +72,7 @@ class Cluster:
             for service in SERVICES
         }
         reserve_ports([*self.engines.all.values(), *self.everybody])
-        self.wires = Wires(self.callers) if wired else None
+        self.wires = Wires(folder / "services") if wired else None
         self.furniture = Furniture(self.engines)
         self.supervisor = Supervisor(self.everybody)
         self._doors_of: dict[str, int] = {}
@@ -93,10 +93,6 @@ class Cluster:
     def named(self, name: str) -> Replica:
         """`auth-1`, or whatever else a replica is called."""
         return next(replica for replica in self.everybody if replica.name == name)
-
-    def callers(self) -> dict[str, int]:
-        """Process ids by replica, of those who run."""
-        return {each.name: pid for each in self.everybody if (pid := each.pid) is not None}
 
     @functools.cached_property
     def doors(self) -> Doors:

@@ -17,7 +17,7 @@ from voicefile.auth.ports import Ports
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
-from voicefile.cli.apart.engines import Engines
+from voicefile.cli.apart.engines import Engines, Token
 from voicefile.cli.engine_settings import EngineSettings
 from voicefile.cli.store_plan import StorePlan
 from voicefile.docstore.port import DocStore
@@ -65,7 +65,12 @@ async def inside(cluster: Cluster) -> AsyncIterator[Inside]:
         for service in SERVICES:
             deployment, told = _settings(cluster, service)
             engines = Watched(
-                service, deployment, told, running=running, on_failure=failures.append
+                service,
+                deployment,
+                told,
+                running=running,
+                token=Token(),
+                on_failure=failures.append,
             )
             room = import_module(f"voicefile.cli.apart.{service}")
             found.services[f"/{service}"] = await room.build(engines)
