@@ -48,6 +48,7 @@ ROOT = Path(__file__).parents[3]
 # A connection whose handshake is cut short by a timeout is closed by Python's collector, not by
 # asyncio: here that happens on purpose, and must not be held against whatever test comes next.
 pytestmark = [
+    pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
