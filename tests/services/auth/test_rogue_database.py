@@ -1,5 +1,6 @@
 """A rogue administrator can write the database, but holds no key: every manipulation shows."""
 
+import asyncio
 import copy
 import json
 from dataclasses import replace
@@ -11,7 +12,7 @@ from voicefile.auth.issuing.access_id import normalised
 from voicefile.auth.issuing.recording_status import recording_status
 from voicefile.auth.keys.rotate import rotate
 from voicefile.auth.records import access_documents
-from voicefile.auth.scrub import scrub
+from voicefile.auth.scrub import Scrubbed, scrub, scrub_if_due
 from voicefile.auth.store import ACCESS, DEPLOYMENT, DIRECTORY, PRINCIPALS, TENANTS
 from voicefile.auth.sweep import sweep_answers
 from voicefile.crypto.errors import Tampered
@@ -174,6 +175,22 @@ async def test_a_forgery_that_a_route_met_is_a_deed(vault, documents):
     assert victim.id not in told.text
     (deed,) = await vault.deeds("INTEGRITY_FAILED")
     assert (deed.tenant, deed.object_id) == (victim.tenant, victim.id)
+
+
+async def test_the_scrub_comes_once_a_day_however_often_somebody_else_leads(vault):
+    await vault.tenant()
+    assert await scrub_if_due(vault.ports) == Scrubbed()
+    read = []
+    for _ in range(3):
+        for _ in range(24):
+            vault.clock.s += 3_600
+            read.append((await scrub_if_due(vault.ports)).read)
+    assert sum(count > 0 for count in read) == 3
+    # Two that both believe to lead read twice, and that is all.
+    vault.clock.s += 86_400
+    both = await asyncio.gather(scrub_if_due(vault.ports), scrub_if_due(vault.ports))
+    assert any(each.read for each in both)
+    assert await scrub_if_due(vault.ports) == Scrubbed()
 
 
 async def test_a_forgery_nobody_asks_for_is_found_by_the_scrub(vault, documents):

@@ -22,7 +22,7 @@ from voicefile.auth.listening.doors import Doors, doors_of
 from voicefile.auth.listening.outstanding import Outstanding
 from voicefile.auth.ports import Ports, ports_of
 from voicefile.auth.problems_table import PROBLEMS
-from voicefile.auth.scrub import scrub
+from voicefile.auth.scrub import scrub_if_due
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.sweep import sweep
 from voicefile.auth.tenants.admin_routes import admin_router, principal_router
@@ -186,13 +186,18 @@ async def _housekeeping(ports: Ports, doors: Doors) -> AsyncIterator[None]:
 
     Each of these is safe to do twice, by an instance that led before and has not noticed.
     """
-    of, day_s = ports.settings, ports.settings.scrub_every_s
+    of = ports.settings
     async with asyncio.TaskGroup() as loops:
         tasks = [
             loops.create_task(each)
             for each in (
-                # Not at the start: it reads every record there is.
-                keep_doing(partial(scrub, ports), every_s=day_s, name="scrub", first_s=day_s),
+                # Not right at the start: it reads every record there is.
+                keep_doing(
+                    partial(scrub_if_due, ports),
+                    every_s=of.scrub_look_s,
+                    name="scrub",
+                    first_s=of.scrub_look_s,
+                ),
                 keep_doing(partial(rotate, ports), every_s=of.rotate_every_s, name="rotate"),
                 keep_doing(partial(sweep, ports), every_s=of.sweep_every_s, name="sweep"),
                 keep_doing(doors.sweep, every_s=doors.settings.access_sweep_every_s, name="access"),

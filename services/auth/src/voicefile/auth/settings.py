@@ -40,7 +40,11 @@ class AuthSettings(BaseSettings):
     """How often expired answers, used assertions and claims of nothing are swept."""
 
     scrub_every_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] = DAY_S
-    """How often every record is read, to see whether somebody wrote past auth."""
+    """How often every record is read, to see whether somebody wrote past auth; a start or another
+    leader in between changes nothing."""
+
+    scrub_look_s: Annotated[int, Field(ge=1, le=HOUR_S)] = HOUR_S
+    """How often is looked whether it is time for that."""
 
     claim_max_s: Annotated[int, Field(ge=60)] = DAY_S
     """A claimed access ID without a credential is given back after this."""

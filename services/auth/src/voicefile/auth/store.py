@@ -290,6 +290,8 @@ PRINCIPALS = Collection("principals", indexes=(Index("login", "login", unique=Tr
 DEPLOYMENT = Collection("deployment")
 ASSERTIONS = Collection("assertions", indexes=(Index("expires", "expires_at_s"),))
 """Client assertions that were used. Document id: hash of client and jti."""
+ROUNDS = Collection("rounds")
+"""When what is done now and then was done last. Document id: what."""
 
 COLLECTIONS = (
     ACCESS,
@@ -299,4 +301,5 @@ COLLECTIONS = (
     PRINCIPALS,
     DEPLOYMENT,
     ASSERTIONS,
+    ROUNDS,
 )
