@@ -328,14 +328,14 @@ async def test_nothing_is_done_after_closing(place: Place) -> None:
 
 
 async def test_few_connections_serve_many_callers(place: Place) -> None:
-    async with opened(place, limits=Limits(connections=2, choose_s=30)) as store:
+    async with opened(place, limits=Limits(connections=2)) as store:
         await asyncio.gather(*(store.insert(THINGS, thing(str(n), at=n)) for n in range(40)))
         found = await asyncio.gather(*(store.get(THINGS, str(n)) for n in range(40)))
         assert all(found)
 
 
 async def test_more_callers_than_there_is_room_for_are_told_so(place: Place) -> None:
-    async with opened(place, limits=Limits(connections=1, choose_s=0.3)) as store:
+    async with opened(place, limits=Limits(connections=1, room_s=0.3)) as store:
         door = store._door
         stuck = asyncio.Event()
         holding = asyncio.create_task(door.call(stuck.wait))
@@ -349,7 +349,7 @@ async def test_more_callers_than_there_is_room_for_are_told_so(place: Place) -> 
 
 
 async def test_a_caller_who_leaves_keeps_its_room_until_the_thread_is_free(place: Place) -> None:
-    async with opened(place, limits=Limits(connections=1, choose_s=0.3)) as store:
+    async with opened(place, limits=Limits(connections=1, room_s=0.3)) as store:
         thread_ends = asyncio.Event()
         leaving = asyncio.create_task(store._door.call(thread_ends.wait))
         await asyncio.sleep(0)

@@ -42,9 +42,11 @@ class Limits:
     """How long, and how much at once."""
 
     choose_s: float = 5.0
-    """Until a server is found that takes writes, and until there is room for a call."""
+    """Until a server is found that takes writes."""
     answer_s: float = 10.0
     """Until the server has answered a command."""
+    room_s: float = 30.0
+    """Until there is room for a call while the server works; where it is away, all are told."""
     fate_s: float = 30.0
     """Until it is known what became of a write; after that the store is broken."""
     connections: int = 32
@@ -70,6 +72,7 @@ class Door:
         at_once = min(limits.connections, threads.max_workers)
         self._room = asyncio.Semaphore(at_once)
         self._doing: set[asyncio.Future[Any]] = set()
+        self._away_s = 0.0
         self._client: AsyncIOMotorClient[Row] = AsyncIOMotorClient(
             uri,
             io_loop=asyncio.get_running_loop(),
@@ -97,11 +100,7 @@ class Door:
 
     async def call(self, command: Callable[[], Awaitable[T]]) -> T:
         """Does one thing at the server. Raises NotDone, Unanswered or Taken."""
-        try:
-            async with asyncio.timeout(self._limits.choose_s):
-                await self._room.acquire()
-        except TimeoutError:
-            raise NotDone("too many calls wait for the store") from None
+        await self._enter()
         # owned: until `close`. A caller that leaves does not end what a thread is doing, nor does
         # its room become free before.
         doing = asyncio.ensure_future(command())
@@ -114,7 +113,21 @@ class Door:
         except TimeoutError as error:
             raise Unanswered("no answer in time") from error
         except errors.PyMongoError as error:
+            if isinstance(error, errors.ServerSelectionTimeoutError):
+                self._away_s = time.monotonic()
             raise told(error) from error
+
+    async def _enter(self) -> None:
+        begun_s = time.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.room_s):
+                await self._room.acquire()
+        except TimeoutError:
+            raise NotDone("too many calls wait for the store") from None
+        if self._away_s > begun_s:
+            # Found out by another call while this one waited: each in turn would take too long.
+            self._room.release()
+            raise NotDone("no server was found meanwhile")
 
     def _done(self, doing: "asyncio.Future[Any]") -> None:
         self._doing.discard(doing)
