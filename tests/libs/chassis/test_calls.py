@@ -389,7 +389,7 @@ async def test_neither_redirects_nor_cookies_nor_proxies_have_a_say(
 
 
 async def test_a_rolling_restart_fails_no_request(directory: Path):
-    """Deeds, which are never repeated, go on while each of two replicas is exchanged twice."""
+    """Deeds, which are never repeated, go on while each of two replicas is exchanged."""
     certificate = service_certificate(directory, "auth")
     failed, done, over = [], [], asyncio.Event()
     ports = [socket.socket() for _ in range(2)]
@@ -416,7 +416,7 @@ async def test_a_rolling_restart_fails_no_request(directory: Path):
     urls = [f"https://127.0.0.1:{number}" for number in numbers]
     async with calling(directory, *urls) as client, asyncio.TaskGroup() as group:
         replicas = [
-            group.create_task(lives(port, times=3, shift_s=shift_s))
+            group.create_task(lives(port, times=2, shift_s=shift_s))
             for port, shift_s in zip(numbers, (0.0, 1.4), strict=True)
         ]
         await asyncio.sleep(0.3)

@@ -114,13 +114,13 @@ class Start:
 
     async def until_running(
         self, stack: AsyncExitStack, told: Told, *, on_failure: Callable[[Exception], None]
-    ) -> Service:
-        """The service, entered into the stack as soon as its engines are there."""
+    ) -> tuple[Service, Mapping[str, Check]]:
+        """The service, entered into the stack as soon as its engines are there, and its checks."""
         stack.push_async_callback(self._token.close)
         pause_s = PAUSE_FIRST_S
         while True:
             try:
-                service, checks = await stack.enter_async_context(
+                found = await stack.enter_async_context(
                     apart(told, token=self._token, on_failure=on_failure)
                 )
             except Exception as error:
@@ -134,8 +134,11 @@ class Start:
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
             else:
                 self._away = None
-                self._checks = checks
-                return service
+                return found
+
+    def done(self, checks: Mapping[str, Check]) -> None:
+        """Its ports are open: from now on the service's own checks say whether it is ready."""
+        self._checks = checks
 
     def _check(self, name: str) -> Check:
         async def check() -> bool:

@@ -4,15 +4,16 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 from starlette.types import ASGIApp
 
 from voicefile.chassis.harden import harden
-from voicefile.chassis.health import health_app
+from voicefile.chassis.health import Check, health_app
 from voicefile.chassis.inprocess import MountRouter
 from voicefile.chassis.logs import configure
 from voicefile.chassis.service import Service
@@ -83,12 +84,11 @@ class _Serving:
         """Waits for engines, serves, drains."""
         try:
             async with AsyncExitStack() as running:
-                service = await self._start.until_running(
+                service, checks = await self._start.until_running(
                     running, self._told, on_failure=self._fail
                 )
                 self._started.set()
-                log.info("service_started")
-                await self._serve(service)
+                await self._serve(service, checks)
             log.info("service_stopped")
         except Exception as error:  # noqa: BLE001 the process ends, and its exit code says how
             self._end(error)
@@ -117,28 +117,42 @@ class _Serving:
         self.failed = True
         self._stop.set()
 
-    async def _serve(self, service: Service) -> None:
+    async def _serve(self, service: Service, checks: Mapping[str, Check]) -> None:
         prefix = f"/{service.name}"
-        public, internal = Front({prefix: service.public}), MountRouter({prefix: service.inside})
+        doors = [_Door(Front({prefix: service.public}), self._public, self._tls.public)]
+        if self._internal:
+            inside = MountRouter({prefix: service.inside})
+            doors.append(_Door(inside, self._internal, self._tls.internal))
         async with asyncio.TaskGroup() as servers:
-            servers.create_task(self._door(public, self._public, self._tls.public))
-            if self._internal:
-                servers.create_task(self._door(internal, self._internal, self._tls.internal))
+            for door in doors:
+                servers.create_task(self._open(door))
+            # Called ready by nobody before both ports let people in.
+            for door in doors:
+                await door.listening.wait()
+            self._start.done(checks)
+            log.info("service_started")
 
-    async def _door(
-        self, app: ASGIApp, sockets: Sequence[socket.socket], context: ssl.SSLContext
-    ) -> None:
+    async def _open(self, door: "_Door") -> None:
         own = self._told.deployment
         await serve_https(
-            app,
-            sockets=sockets,
-            context=context,
+            door.app,
+            sockets=door.sockets,
+            context=door.context,
             stop=self._stop,
             connections_max=own.connections_max,
             # After a failure there is nothing to wait for: what is asked now can't be kept.
             drain_s=lambda: 0.0 if self.failed else self._told.engines.drain_s,
             shutdown_s_max=own.shutdown_s_max,
+            listening=door.listening.set,
         )
+
+
+@dataclass(frozen=True)
+class _Door:
+    app: ASGIApp
+    sockets: Sequence[socket.socket]
+    context: ssl.SSLContext
+    listening: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _Contexts:

@@ -114,6 +114,10 @@ def _at_once() -> float:
     return 0.0
 
 
+def _tell_nobody() -> None:
+    """For whoever finds out by trying."""
+
+
 async def serve(
     app: ASGIApp,
     *,
@@ -125,9 +129,11 @@ async def serve(
     shutdown_s_max: int = SHUTDOWN_S_MAX,
     header_s_max: float = HEADER_S_MAX,
     connection_s_max: float = CONNECTION_S_MAX,
+    listening: Callable[[], None] = _tell_nobody,
 ) -> None:
     """Serves HTTPS until `stop` is set, and `drain_s` longer: balancers need time to notice.
 
+    `listening` is called once whoever connects gets in.
     Who comes meanwhile is answered and told that the connection ends. Requests under way then
     get `shutdown_s_max` to end.
     """
@@ -148,7 +154,8 @@ async def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=shutdown_s_max,
     )
-    await _Server(config, stop=stop, drain_s=drain_s).serve(sockets=list(sockets))
+    server = _Server(config, stop=stop, drain_s=drain_s, listening=listening)
+    await server.serve(sockets=list(sockets))
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -164,16 +171,26 @@ class _Server(uvicorn.Server):
     """Leaves the signals to the process: several servers run in one."""
 
     def __init__(
-        self, config: uvicorn.Config, *, stop: asyncio.Event, drain_s: Callable[[], float]
+        self,
+        config: uvicorn.Config,
+        *,
+        stop: asyncio.Event,
+        drain_s: Callable[[], float],
+        listening: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._stop = stop
         self._drain_s = drain_s
+        self._listening = listening
         self._stops_s: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
 
     async def on_tick(self, counter: int) -> bool:
         if await super().on_tick(counter):
