@@ -1,6 +1,7 @@
 """The crowd at the doors of a cluster, which can be asked to rest, and a probe that never rests."""
 
 import asyncio
+import contextlib
 import random
 import secrets
 import time
@@ -54,6 +55,20 @@ class RestingCrowd(Crowd):
             finally:
                 self._busy -= 1
             await asyncio.sleep(self.chance.uniform(0.05, 0.4))
+
+    async def run(self):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(super().run())
+            group.create_task(self._again_and_again(self._mistype))
+
+    async def _mistype(self):
+        """Somebody at the portal mistypes an access ID: it asks auth, and nothing is done."""
+        form = {"access_id": f"{self.chance.randrange(10**12):012d}", "pin": "00000000"}
+        async with self.vault.client(origin=self._origin()) as client:
+            with contextlib.suppress(httpx.HTTPError):
+                headers = {"Origin": front.BASE_URL}
+                await client.post("/portal/sign-in", data=form, headers=headers)
+        await asyncio.sleep(1)
 
     async def serves(self, *, within_s=PROBED_S_MAX):
         """Files, signs in and hears once, from new connections; how long until that worked.

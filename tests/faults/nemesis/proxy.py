@@ -66,6 +66,8 @@ class Line:
 
 
 def _abort(writer):
+    if writer.transport.is_closing():
+        return
     with contextlib.suppress(OSError):
         plain = writer.get_extra_info("socket")
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 SEED = "VOICEFILE_FAULTS_SEED"
-QUIET_S = (0.5, 2.0)
+QUIET_S = (0.3, 1.2)
 """How long everybody works undisturbed between two faults."""
 
 

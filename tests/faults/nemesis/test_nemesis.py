@@ -34,7 +34,7 @@ pytestmark = [
 
 LONG = os.environ.get("VOICEFILE_FAULTS") == "long"
 LONG_S = float(os.environ.get("VOICEFILE_FAULTS_S", "1200"))
-LONGEST_S = 20.0 if LONG else 4.0
+LONGEST_S = 20.0 if LONG else 3.0
 BROKER_AWAY_S = 600.0 if LONG else 8.0
 COMPLAINTS_SHOWN = 30
 SLACK_S = 5.0
