@@ -11,7 +11,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from voicefile.audit import errors, routes
+from voicefile.audit import errors, metrics, routes
 from voicefile.audit.append import Sequencer
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.checkpoint import Publisher
@@ -22,6 +22,7 @@ from voicefile.audit.reading import Readings
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
 from voicefile.audit.store import COLLECTIONS
+from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import NOT_FOUND, Problem
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.primitives import SigningKey
@@ -118,6 +119,7 @@ async def _running(
     leadership: Leadership,
     log_key: Callable[[], Awaitable[SigningKey]],
 ) -> AsyncIterator[None]:
+    shown(*metrics.SHOWN)
     # In every instance: whoever serves a log says which key signs it.
     lead.publisher.use(await log_key())
     async with led(leadership, lead.term), relay.running():

@@ -58,3 +58,15 @@ def events_unreadable() -> Counter:
 def publish_lag_seconds() -> Gauge:
     """How long the oldest sequenced deed without a checkpoint has been waiting."""
     return Gauge("voicefile_audit_publish_lag_seconds", "Age of the oldest unpublished deed")
+
+
+SHOWN = (
+    leading,
+    sequencing_seconds,
+    checkpoint_seconds,
+    deeds_appended,
+    deeds_missing,
+    events_unreadable,
+    publish_lag_seconds,
+)
+"""Those that are there from the start, so that an alarm over them has something to read."""

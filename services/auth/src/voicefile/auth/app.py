@@ -15,8 +15,9 @@ from voicefile.auth.events import TOPIC, Fact, wrap
 from voicefile.auth.forgeries import tell_forgeries
 from voicefile.auth.issuing.internal_routes import ingest_router
 from voicefile.auth.keys.custody import Custody
+from voicefile.auth.keys.held_up import in_the_way
 from voicefile.auth.keys.rotate import rotate
-from voicefile.auth.listening import access_routes, access_store
+from voicefile.auth.listening import access_metrics, access_routes, access_store
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.doors import Doors, doors_of
 from voicefile.auth.listening.outstanding import Outstanding
@@ -31,6 +32,7 @@ from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.auth.tokens.sign_in_routes import sign_in_router
 from voicefile.chassis.limits import BodyLimit
+from voicefile.chassis.metrics import shown
 from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.rootkey import RootKey
@@ -105,6 +107,7 @@ def build(
 async def _running(
     relay: Relay, ports: Ports, doors: Doors, leadership: Leadership
 ) -> AsyncIterator[None]:
+    shown(*access_metrics.SHOWN, in_the_way)
     await first_start(ports)
     housekeeping = led(leadership, partial(_housekeeping, ports, doors))
     try:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.limits import BodyLimit
+from voicefile.chassis.metrics import shown
 from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.deeds.series import DEEDS, DeedSeries
@@ -22,6 +23,7 @@ from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
+from voicefile.ingest import metrics
 from voicefile.ingest.ask_auth import Auth
 from voicefile.ingest.changes import AuthFacts, Feed
 from voicefile.ingest.events import AUTH_TOPIC, GROUP, TOPIC, RecordingStored, wrap
@@ -119,6 +121,7 @@ def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVe
 
 @asynccontextmanager
 async def _running(relay: Relay, decoders: Decoders, sweeping: Work) -> AsyncIterator[None]:
+    shown(*metrics.SHOWN)
     async with relay.running(), decoders.running(), sweeping():
         yield
 

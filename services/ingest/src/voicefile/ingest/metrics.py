@@ -27,3 +27,7 @@ def places_waiting() -> Gauge:
 def uploads() -> Counter:
     """Stored; repeated: answered before; refused: the partner's to mend; undecided: try again."""
     return Counter("voicefile_ingest_uploads", "Uploads by outcome", ("outcome",))
+
+
+SHOWN = (sweeping_halted, places_taken, places_waiting, uploads)
+"""Those that are there from the start, so that an alarm over them has something to read."""

@@ -10,6 +10,7 @@ from typing import Final
 import httpx
 
 from voicefile.blobstore.port import BlobStore
+from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import NOT_FOUND, NOT_IDENTIFIED, UNAVAILABLE, Problem
 from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
@@ -23,7 +24,7 @@ from voicefile.docstore.port import DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
-from voicefile.playback import errors
+from voicefile.playback import errors, metrics
 from voicefile.playback.ask_auth import Auth
 from voicefile.playback.byte_range import RangeNotSatisfiable
 from voicefile.playback.events import TOPIC, wrap
@@ -90,6 +91,7 @@ def build(
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
+        shown(*metrics.SHOWN)
         relay = Relay(docs, bus, leadership=leadership)
         sweeping = led(leadership, partial(_sweeping, listenings, settings))
         async with relay.running(), sweeping, asyncio.TaskGroup() as tasks:

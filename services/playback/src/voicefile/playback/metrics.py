@@ -21,3 +21,7 @@ def listenings_ended() -> Counter:
 def integrity_failures() -> Counter:
     """Sealed objects that did not open. Alarm whenever it grows."""
     return Counter("voicefile_playback_integrity_failures", "Sealed objects that did not open")
+
+
+SHOWN = (listenings_open, listenings_ended, integrity_failures)
+"""Those that are there from the start, so that an alarm over them has something to read."""

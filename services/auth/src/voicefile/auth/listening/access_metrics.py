@@ -60,6 +60,18 @@ def pin_places() -> Gauge:
     return Gauge("voicefile_auth_pin_places", "Places taken in the queue for hashing PINs")
 
 
+SHOWN = (
+    turned_away,
+    releases,
+    gate_open,
+    deeds_on_their_way_s,
+    throttled,
+    throttle_races,
+    pin_places,
+)
+"""Those that are there from the start, so that an alarm over them has something to read."""
+
+
 @contextmanager
 def releases_counted() -> Iterator[None]:
     """Around asking for a release: counts why there was none."""
