@@ -8,12 +8,15 @@ from collections import Counter
 import pytest
 from tests.services.replicas.many import many
 from tests.services.replicas.test_journeys import deeds, stored, told
+from tests.stand import OPERATOR
 
 from voicefile.audit.app import COLLECTIONS
 from voicefile.audit.check import check_log
 from voicefile.audit.segments import segments_from
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.store import HEADS
+from voicefile.auth.errors import NameTaken
+from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
 from voicefile.contracts.deed.v1 import Deed, Event
 from voicefile.crypto.rootkey_file import FileRootKey
 from voicefile.deeds.deed import Action
@@ -185,6 +188,20 @@ async def test_first_starts_that_race_make_one_log_key_and_one_deployment(tmp_pa
         assert len(await FileRootKey(tmp_path / "keys-auth").versions()) == 2
         assert {each.name for each in COLLECTIONS} >= {"leases", "pulse"}
         assert await vault.stores["audit"].scan(HEADS)
+
+
+async def test_of_two_tenants_opened_under_one_domain_at_once_there_is_one(tmp_path):
+    async with many(tmp_path, of={"auth": 3}) as vault:
+        ports = [each.service.public.state.ports for each in vault.replicas["auth"]]
+        opened = await asyncio.gather(
+            *(
+                open_tenant(NewTenant(f"n{at}", "raced.test"), by=OPERATOR, ports=each)
+                for at, each in enumerate(ports)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(each, str) for each in opened) == 1
+        assert sum(isinstance(each, NameTaken) for each in opened) == 2
 
 
 def test_a_takeover_takes_ten_seconds_at_most_with_the_usual_term():

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import json
 import re
 import time
@@ -15,6 +16,7 @@ from tests.services.ingest.fake_decoder import wav
 from tests.services.replicas.many import many
 from tests.stand import OPERATOR, metadata
 
+from voicefile.auth.keys.rotate import rotate
 from voicefile.auth.tenants.open_tenant import close_tenant, reopen_tenant
 from voicefile.auth.tenants.principals import NewPrincipal, add_principal, remove_principal
 from voicefile.contracts.deed.v1 import Event
@@ -234,6 +236,40 @@ async def test_a_closed_tenant_is_closed_at_every_instance_at_once(vault):
     await vault.settled()
     await company.session(filed["access_id"], filed["pin"])
     await stored(company)
+
+
+async def test_keys_turned_at_one_instance_stop_nobody_at_another(vault):
+    (company,) = vault.companies
+    before = await stored(company)
+    session = await company.session(before["access_id"], before["pin"])
+    here, there = (
+        each.service.public.state.ports
+        for each in (vault.replicas["auth"][0], vault.replicas["auth"][1])
+    )
+    old = (await there.custody.namespace(company.id)).current_epoch.id
+    later_s = here.settings.epoch_max_s + 1
+
+    def ahead(seconds):
+        return dataclasses.replace(here, now_s=lambda: time.time() + seconds)
+
+    turned = await rotate(ahead(later_s))
+    assert (turned.epochs_opened, turned.documents_rewrapped) == (1, 1)
+    # The other one has not looked since, and finds out by what it meets.
+    assert (await there.custody.namespace(company.id)).current_epoch.id == old
+    await vault.settled()
+    for _ in range(2):
+        filed = await stored(company)
+        assert await heard(vault.client, before["recording_id"], session) == AUDIO
+        after = await company.session(filed["access_id"], filed["pin"])
+        assert await heard(vault.client, filed["recording_id"], after) == AUDIO
+    # What was filed under the old epoch meanwhile moves on, and once it is forgotten it dies.
+    for ports in (here, there):
+        ports.custody.forget(company.id)
+    await rotate(ahead(later_s))
+    assert (await rotate(ahead(later_s + here.settings.epoch_grace_s + 1))).epochs_destroyed == 1
+    for _ in range(2):
+        filed = await stored(company)
+        assert await heard(vault.client, before["recording_id"], session) == AUDIO
 
 
 async def test_who_was_removed_gets_a_token_nowhere(vault):
