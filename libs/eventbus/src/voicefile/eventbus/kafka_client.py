@@ -1,7 +1,9 @@
 """How to reach the brokers, and which of the client library's many settings are ours."""
 
+import asyncio
 import logging
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -11,6 +13,7 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]  # ships 
 AWAY: Final = (KafkaError, OSError, TimeoutError)
 """What the client library raises when brokers can't be reached, or don't do what they should."""
 _MS: Final = 1000
+_ANSWERED_S: Final = 0.1
 _NEVER_MS: Final = 2**31 - 1
 
 
@@ -122,3 +125,19 @@ def new_consumer(connection: Connection, group: str | None) -> AIOKafkaConsumer:
         max_poll_interval_ms=_NEVER_MS,
         fetch_max_wait_ms=int(limits.fetch_wait_s * _MS),
     )
+
+
+async def close_consumer(consumer: AIOKafkaConsumer, limits: Limits) -> None:
+    """Leaves its group and its connections; takes `close_s` at most.
+
+    A broker that holds a fetch reads nothing else, not even that the connection is being closed;
+    and uvloop, whose farewell crosses the answer then, waits for half a minute. So nothing is
+    asked for any more before.
+    """
+    with suppress(*AWAY):
+        async with asyncio.timeout(limits.close_s):
+            assigned = consumer.assignment()
+            if assigned:
+                consumer.pause(*assigned)
+                await asyncio.sleep(limits.fetch_wait_s + _ANSWERED_S)
+            await consumer.stop()

@@ -20,7 +20,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition  # type: ignore[import-untyped]  # ships no types
 
 from voicefile.eventbus.dead_letter import DeadLetter
-from voicefile.eventbus.kafka_client import AWAY, Connection, new_consumer
+from voicefile.eventbus.kafka_client import AWAY, Connection, close_consumer, new_consumer
 from voicefile.eventbus.kafka_publisher import Away, Publisher
 from voicefile.eventbus.kafka_record import (
     ID_HEADER,
@@ -178,7 +178,7 @@ class DeadLetters:
             await consumer.start()
             yield consumer
         finally:
-            await consumer.stop()
+            await close_consumer(consumer, self._connection.limits)
 
 
 def _take_in(found: dict[str, Buried], record: ConsumerRecord) -> None:

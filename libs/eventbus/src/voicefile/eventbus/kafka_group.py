@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 
 from voicefile.eventbus.attempts import Patience
 from voicefile.eventbus.delivery import Bury, Delivery
-from voicefile.eventbus.kafka_client import AWAY, Connection, new_consumer
+from voicefile.eventbus.kafka_client import AWAY, Connection, close_consumer, new_consumer
 from voicefile.eventbus.kafka_record import Place, Taken, Unreadable, event_of, trace_of
 from voicefile.eventbus.kafka_trace import handling
 from voicefile.eventbus.metrics import consumer_lag, events_missed
@@ -103,9 +103,7 @@ class Group:
         self._polling = None
         for topic in self._hearing.handlers:
             consumer_lag().labels(topic, self._hearing.group).set(0)
-        with suppress(*AWAY):
-            async with asyncio.timeout(self._connection.limits.close_s):
-                await consumer.stop()
+        await close_consumer(consumer, self._connection.limits)
 
     async def _round(self, consumer: AIOKafkaConsumer) -> None:
         """One poll, and everything it brought."""
