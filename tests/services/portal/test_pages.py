@@ -5,6 +5,7 @@ import pytest
 
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.portal import app, cookies
+from voicefile.portal.forms import csrf_of
 from voicefile.portal.settings import PortalSettings
 
 RECORDING = "ab" * 16
@@ -44,8 +45,23 @@ async def test_an_agents_browser_is_known_from_its_first_sign_in_on(browser, ask
 
 
 async def test_a_range_no_header_can_carry_asks_for_everything(browser, asked):
+    session = f"{cookies.CUSTOMER}=vs_x".encode()
     answer = await browser.get(
-        f"/portal/recordings/{RECORDING}/audio", headers={b"Range": "bytes=0-é".encode("latin-1")}
+        f"/portal/recordings/{RECORDING}/audio",
+        headers={b"Range": "bytes=0-é".encode("latin-1"), b"Cookie": session},
     )
     assert answer.status_code == 200
     assert "Range" not in asked[-1].headers
+
+
+@pytest.mark.parametrize("page", ["recordings", f"recordings/{RECORDING}", "care/search"])
+async def test_who_never_signed_in_is_shown_where_to_and_the_vault_is_not_asked(
+    browser, asked, page
+):
+    if page.startswith("care"):
+        body = "field=phone&value=1&purpose=complaint&csrf=" + csrf_of("")
+        answer = await browser.post(f"/portal/{page}", content=body, headers=FORM)
+    else:
+        answer = await browser.get(f"/portal/{page}")
+    assert answer.is_redirect
+    assert asked == []

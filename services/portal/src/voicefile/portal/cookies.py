@@ -16,7 +16,7 @@ _LENGTH_MAX = 3000
 
 def read(request: Request, name: str) -> str:
     """The cookie's value, or "" if it is missing or not one of ours."""
-    value = request.cookies.get(name, "")
+    value = request.cookies.get(name, "").strip()
     return value if len(value) <= _LENGTH_MAX and value.isascii() and value.isprintable() else ""
 
 

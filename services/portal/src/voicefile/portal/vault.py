@@ -155,6 +155,10 @@ class Vault:
 
 
 def _bearer(token: str, purpose: str = "") -> dict[str, str]:
+    if not token:
+        # Nobody signed in here. And over a network a header that ends in a blank can't be sent:
+        # the vault would seem to be away.
+        raise SessionOver
     return {"Authorization": f"Bearer {token}"} | ({"Purpose": purpose} if purpose else {})
 
 
