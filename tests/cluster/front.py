@@ -113,13 +113,15 @@ class Front(httpx.AsyncBaseTransport):
             stream=request.stream,
             extensions=request.extensions,
         )
-        try:
-            wire = self._internal if inside else self._public
+        wire = self._internal if inside else self._public
+        if not (inside and self._peer is None):
             return await wire.handle_async_request(sent)
-        except (httpx.ReadError, httpx.ConnectError, httpx.RemoteProtocolError) as error:
-            if inside and self._peer is None and _unnamed(error):
-                return _not_let_in(request)
-            raise
+        try:
+            return await wire.handle_async_request(sent)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            # The server ended the handshake for want of a certificate; TLS 1.3 tells its client
+            # so with the first bytes it reads, or by hanging up.
+            return _not_let_in(request)
 
     async def aclose(self) -> None:
         await self._public.aclose()
@@ -131,11 +133,6 @@ def _wire(trusted: ssl.SSLContext, address: str) -> httpx.AsyncHTTPTransport:
     return httpx.AsyncHTTPTransport(
         verify=trusted, local_address=address, trust_env=False, limits=limits
     )
-
-
-def _unnamed(error: Exception) -> bool:
-    """Whether the handshake failed for want of a certificate."""
-    return "certificate required" in str(error).lower().replace("_", " ")
 
 
 def _not_let_in(request: httpx.Request) -> httpx.Response:
