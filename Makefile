@@ -44,7 +44,8 @@ services-down:  ## stop them and forget what they stored
 	@test ! -x $(BIN)/python || $(BIN)/python -m tests.engines down --wipe
 
 faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
-	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults
+	@$(BIN)/python -m tests.engines up
+	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults tests/libs/docstore tests/libs/blobstore tests/libs/eventbus
 
 nemesis: $(VENV)/.dev  ## a few minutes of faults over services apart: kills, cuts, full disks, a lost broker
 	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/faults/nemesis

@@ -13,6 +13,7 @@ from tests.engines.s3 import REGION, S3
 from tests.libs.blobstore.conftest import opened
 from tests.libs.blobstore.test_s3 import LARGE, everything, nothing_of, pieces, uploads_of
 from tests.libs.blobstore.wire import Losing, Wire, behind, wired
+from tests.quiet_machine import on_a_quiet_machine
 
 from voicefile.blobstore.conformance import names_in, yielding
 from voicefile.blobstore.names import new_blob_name
@@ -278,6 +279,7 @@ async def put_much(s3: S3, store: S3BlobStore, environment: dict[str, str]) -> l
     return [int(figure) for figure in out.split()]
 
 
+@on_a_quiet_machine
 async def test_a_long_put_takes_little_memory_and_heeds_no_environment(
     s3: S3, s3_store: S3BlobStore
 ):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.quiet_machine import on_a_quiet_machine
 
 from voicefile.docstore.lease import ALONE, LEASES, TTL_S, Lease, since_boot_s
 from voicefile.docstore.port import (
@@ -452,6 +453,7 @@ async def test_without_any_clock_given_it_works_in_real_time(store: DocStore) ->
     assert since_boot_s() <= since_boot_s()
 
 
+@on_a_quiet_machine
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_happens_two_never_lead_at_once_and_in_the_end_one_does(
     store: DocStore, seed: int

@@ -25,6 +25,7 @@ from tests.libs.eventbus.brokers import (
     topics,
 )
 from tests.libs.eventbus.conftest import Start
+from tests.quiet_machine import on_a_quiet_machine
 
 from voicefile.docstore.port import (
     Collection,
@@ -48,6 +49,7 @@ ROOT = Path(__file__).parents[3]
 # A connection whose handshake is cut short by a timeout is closed by Python's collector, not by
 # asyncio: here that happens on purpose, and must not be held against whatever test comes next.
 pytestmark = [
+    on_a_quiet_machine,
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
