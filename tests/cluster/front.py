@@ -20,6 +20,8 @@ TIMEOUT_S = 60.0
 LOCAL = "127.0.0.1"
 CALLED_BY_NOBODY = "portal"
 """It has no internal port."""
+HOME = "portal"
+"""Who is asked by somebody who just types the host."""
 ELSEWHERE = "auth"
 """Who is asked for a path that belongs to nobody: an answer should come from a real door."""
 
@@ -46,7 +48,10 @@ class Doors:
 
     def service_of(self, path: str) -> str:
         """By the first part of the path, as it was sent."""
-        first = path.split("?", maxsplit=1)[0].split("/")[1] if path.startswith("/") else ""
+        plain = path.split("?", maxsplit=1)[0]
+        if plain == "/":
+            return HOME
+        first = plain.split("/")[1] if plain.startswith("/") else ""
         return first if first in self.replicas else ELSEWHERE
 
     def public_trust(self, peer: str | None = None) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ these places something is planted by the engine's own means, and found.
 
 import asyncio
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from tests.journeys.working_day import UPLOAD_BYTES_MAX, Day
 
 pytestmark = [asked_for, pytest.mark.timeout(900)]
 PLANTED = Canary("planted name", "Käthe & Olga Nachtschwalbe 7b21f0")
+TRACES_LEAVE_AFTER_S = 6
+"""They leave in batches."""
 LEFT_OUT = {"certificates", "tls"}
 """Keys and certificates, which nobody's day goes into."""
 
@@ -52,7 +55,7 @@ def evidence(tmp_path_factory):
         collector.start()
         settings = {
             "VOICEFILE_INGEST_UPLOAD_BYTES_MAX": str(UPLOAD_BYTES_MAX),
-            "VOICEFILE_OTLP_ENDPOINT": f"{collector.endpoint}/v1/traces",
+            "VOICEFILE_OTLP_ENDPOINT": collector.endpoint,
             "VOICEFILE_OTLP_CA": str(collector.authority),
         }
         cluster = Cluster(folder / "cluster", settings=settings)
@@ -70,6 +73,7 @@ def evidence(tmp_path_factory):
 def gathered(cluster: Cluster, folder: Path) -> Evidence:
     day = a_working_day(opened(cluster))
     settled(cluster)
+    time.sleep(TRACES_LEAVE_AFTER_S)
     patterns = Patterns(_labelled(day))
     running = copied(cluster.folder, folder / "running")
     metrics = {each.name: each.metrics() for each in cluster.everybody}
