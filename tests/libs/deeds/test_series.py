@@ -265,6 +265,56 @@ async def test_every_start_begins_a_series_of_its_own(store: DocStore) -> None:
     assert [deed.n for deed in await stored_deeds(store)] == [1, 1]
 
 
+class SlowStore:
+    """A store whose writes the test lets through one by one."""
+
+    def __init__(self, store: SqliteDocStore) -> None:
+        self.store = store
+        self.held: list[asyncio.Event] = []
+
+    async def insert_many(self, collection: Collection, documents: Sequence[Document]) -> None:
+        let = asyncio.Event()
+        self.held.append(let)
+        await let.wait()
+        await self.store.insert_many(collection, documents)
+
+
+async def test_a_series_knows_up_to_where_all_are_stored(store: SqliteDocStore) -> None:
+    slow = SlowStore(store)
+    series: DeedSeries[str] = DeedSeries(cast("DocStore", slow), topic="t.v1", wrap=wrap)
+    assert series.stored_through == 0
+
+    async def recorded(count: int) -> list[asyncio.Future[None]]:
+        held = len(slow.held) + count
+        tasks = [asyncio.ensure_future(series.record(READ)) for _ in range(count)]
+        while len(slow.held) < held:
+            await asyncio.sleep(0)
+        return tasks
+
+    tasks = await recorded(3)
+    assert (series.n, series.stored_through) == (3, 0)
+    for let, through in ((1, 0), (0, 2), (2, 3)):
+        slow.held[let].set()
+        await tasks[let]
+        assert series.stored_through == through
+    tasks += await recorded(1)
+    slow.held[3].set()
+    await tasks[3]
+    assert series.stored_through == 4
+
+
+async def test_a_number_filled_by_a_void_deed_is_stored(
+    store: DocStore, series: DeedSeries[str]
+) -> None:
+    with pytest.raises(VersionConflict):
+        await series.write(
+            CHANGE, lambda event: store.replace(THINGS, carrying(Document("a", "", {}), event))
+        )
+    assert series.stored_through == series.n == 1
+    await series.record(READ)
+    assert series.stored_through == 2
+
+
 class FarStore:
     """A store behind a network that loses its way as often as the test says."""
 

@@ -7,10 +7,13 @@ import httpx
 import pytest
 from tests.services.auth.access_world import Clock, a_world, settled
 
+from voicefile.auth.events import TOPIC, wrap
 from voicefile.auth.listening.access_errors import AuditUnavailable
 from voicefile.auth.listening.access_store import OUTSTANDING
 from voicefile.auth.listening.audit_gate import AuditGate, GateLimits
 from voicefile.auth.listening.outstanding import Outstanding
+from voicefile.deeds.deed import Action, Actor, Deed
+from voicefile.deeds.series import DeedSeries
 from voicefile.docstore.port import StoreUnavailable
 from voicefile.docstore.sqlite import SqliteDocStore
 
@@ -250,13 +253,20 @@ async def test_the_stores_oldest_deed_is_found_after_a_restart(tmp_path):
 
 
 class Instances:
-    """Instances of auth over one store, and what the log says of each."""
+    """Instances of auth over one store."""
 
     def __init__(self, docs, clock):
-        self.docs, self.clock, self.sequenced = docs, clock, {}
+        self.docs, self.clock = docs, clock
+        self.stored = {}
 
-    def begun(self, boot):
-        return Outstanding(self.docs, boot_id=boot, now_s=self.clock)
+    def begun(self, boot, stored=0):
+        self.stored[boot] = stored
+        return Outstanding(
+            self.docs, boot_id=boot, stored_through=lambda: self.stored[boot], now_s=self.clock
+        )
+
+    async def marks(self):
+        return [each.id for each in await self.docs.scan(OUTSTANDING)]
 
 
 @pytest.fixture
@@ -270,57 +280,80 @@ DEAD, ALIVE = "d" * 32, "a" * 32
 
 
 async def test_what_a_dead_instance_sent_counts_until_it_is_in_the_log(instances):
-    assert await instances.begun(DEAD).for_s(7, {}) == 0
+    assert await instances.begun(DEAD, 7).for_s({}) == 0
     alive = instances.begun(ALIVE)
     for waited_s in (0, 600, 1_801):
         instances.clock.s = 1_800_000_000.0 + waited_s
-        assert await alive.for_s(0, {DEAD: 6}) == waited_s
-    assert await alive.for_s(0, {DEAD: 7}) == 0
+        assert await alive.for_s({DEAD: 6}) == waited_s
+    assert await alive.for_s({DEAD: 7}) == 0
 
 
 async def test_a_mark_on_its_way_keeps_the_time_of_the_oldest_deed(instances):
     one = instances.begun(ALIVE)
-    for n in (5, 9, 14):
-        await one.for_s(n, {ALIVE: 4})
+    for stored in (5, 9, 14):
+        instances.stored[ALIVE] = stored
+        await one.for_s({ALIVE: 4})
         instances.clock.s += 10
-    assert await one.for_s(20, {ALIVE: 4}) == 30
+    instances.stored[ALIVE] = 20
+    assert await one.for_s({ALIVE: 4}) == 30
     # The first mark is past: from now on the next one tells.
-    assert await one.for_s(20, {ALIVE: 5}) == 0
+    assert await one.for_s({ALIVE: 5}) == 0
     instances.clock.s += 10
-    assert await one.for_s(20, {ALIVE: 5}) == 10
+    assert await one.for_s({ALIVE: 5}) == 10
 
 
 async def test_marks_that_are_past_go_and_no_more_are_made_than_needed(instances):
-    one = instances.begun(ALIVE)
-    await instances.begun(DEAD).for_s(3, {})
-    await one.for_s(8, {DEAD: 3})
+    one = instances.begun(ALIVE, 8)
+    await instances.begun(DEAD, 3).for_s({})
+    await one.for_s({DEAD: 3})
     instances.clock.s += 3_601
-    assert await one.for_s(8, {DEAD: 3, ALIVE: 8}) == 0
-    assert [each.id for each in await instances.docs.scan(OUTSTANDING)] == [ALIVE]
+    assert await one.for_s({DEAD: 3, ALIVE: 8}) == 0
+    assert await instances.marks() == [ALIVE]
     before = await instances.docs.get(OUTSTANDING, ALIVE)
-    assert await one.for_s(8, {ALIVE: 8}) == 0
+    assert await one.for_s({ALIVE: 8}) == 0
     assert await instances.docs.get(OUTSTANDING, ALIVE) == before
 
 
-async def test_what_the_log_can_say_nothing_of_any_more_shuts_no_gate(instances):
-    await instances.begun(DEAD).for_s(3, {})
-    instances.clock.s += 7 * 86_400
-    assert await instances.begun(ALIVE).for_s(0, {}) == 0
-    assert await instances.docs.scan(OUTSTANDING) == []
+async def test_what_nobody_will_send_again_is_told_and_shuts_no_gate_for_ever(instances, capsys):
+    await instances.begun(DEAD, 3).for_s({})
+    alive = instances.begun(ALIVE)
+    instances.clock.s += 86_000
+    assert await alive.for_s({}) == 86_000
+    instances.clock.s += 401
+    assert await alive.for_s({}) == 0
+    assert await instances.marks() == []
+    assert "deeds_never_arrived" in capsys.readouterr().out
 
 
 async def test_instances_clear_away_side_by_side(instances):
     for n in range(5):
-        await instances.begun(f"{n:032x}").for_s(1, {})
+        await instances.begun(f"{n:032x}", 1).for_s({})
     instances.clock.s += 3_601
     sequenced = {f"{n:032x}": 1 for n in range(5)}
     looking = [instances.begun(f"{n + 10:032x}") for n in range(3)]
-    assert await asyncio.gather(*(each.for_s(0, sequenced) for each in looking)) == [0, 0, 0]
-    assert await instances.docs.scan(OUTSTANDING) == []
+    assert await asyncio.gather(*(each.for_s(sequenced) for each in looking)) == [0, 0, 0]
+    assert await instances.marks() == []
+
+
+async def test_what_was_under_way_at_a_death_shuts_no_gate(instances):
+    series = DeedSeries(instances.docs, topic=TOPIC, wrap=wrap)
+    under_way = series.pending(
+        Deed(actor=Actor.service(), action=Action.ACTION_EPOCH_OPENED, tenant="", object_id="")
+    )
+    assert under_way
+    dying = Outstanding(
+        instances.docs,
+        boot_id=series.boot_id,
+        stored_through=lambda: series.stored_through,
+        now_s=instances.clock,
+    )
+    await dying.for_s({})
+    instances.clock.s += 1_801
+    assert await instances.begun(ALIVE).for_s({}) == 0
 
 
 async def test_a_dead_instances_deeds_shut_the_gate_of_the_living(log, instances):
-    await instances.begun(DEAD).for_s(3, {})
+    await instances.begun(DEAD, 3).for_s({})
     log.gate._outstanding = instances.begun(BOOT)
     await log.gate.ask()
     await log.gate.look()

@@ -92,6 +92,8 @@ class DeedSeries(Generic[Fact]):
         self._monotonic_s = monotonic_s
         self._sleep = sleep
         self._n = 0
+        self._under_way: dict[int, None] = {}
+        """Numbers whose deeds are not stored yet, in their order."""
         self._waiting = 0
         self._broken = False
 
@@ -100,8 +102,16 @@ class DeedSeries(Generic[Fact]):
         """The last number given."""
         return self._n
 
+    @property
+    def stored_through(self) -> int:
+        """All numbers up to this one are stored, whatever becomes of this instance."""
+        return next(iter(self._under_way), self._n + 1) - 1
+
     def pending(self, deed: Deed, fact: Fact | None = None) -> PendingEvent:
-        """Numbers a deed. Whoever calls this stores the event, come what may; `write` does."""
+        """Numbers a deed. Whoever calls this stores the event, come what may; `write` does.
+
+        Of a number given like this nobody hears when it is stored: `stored_through` stays below.
+        """
         return self._numbered(deed, fact).event
 
     async def write(
@@ -136,13 +146,15 @@ class DeedSeries(Generic[Fact]):
         write: Callable[[tuple[PendingEvent, ...]], Awaitable[T]],
     ) -> T:
         try:
-            return await write(tuple(each.event for each in numbered))
+            written = await write(tuple(each.event for each in numbered))
         except StoreBroken as error:
             self._fail(error)
             raise
         except Exception:
             await self._store_alone([self._void(each.n) for each in numbered])
             raise
+        self._stored(numbered)
+        return written
 
     async def _store_alone(self, numbered: Sequence[_Numbered]) -> None:
         documents = [
@@ -156,6 +168,11 @@ class DeedSeries(Generic[Fact]):
         except Exception as error:
             self._fail(error)
             raise
+        self._stored(numbered)
+
+    def _stored(self, numbered: Sequence[_Numbered]) -> None:
+        for each in numbered:
+            del self._under_way[each.n]
 
     async def _insert_in_the_end(self, documents: Sequence[Document]) -> None:
         """Waits for the store to come back. Raises StoreUnavailable when it took too long."""
@@ -192,6 +209,7 @@ class DeedSeries(Generic[Fact]):
         n = self._n + 1
         numbered = self._as_event(deed, fact, n)
         self._n = n
+        self._under_way[n] = None
         return numbered
 
     def _void(self, n: int) -> _Numbered:

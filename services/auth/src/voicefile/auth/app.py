@@ -119,7 +119,12 @@ async def _running(
 
 def _outstanding(ports: Ports) -> Outstanding:
     """Not in a vault of one process: there, a deed that left the store is in the log."""
-    return Outstanding(ports.store, boot_id=ports.deeds.boot_id, now_s=ports.now_s)
+    return Outstanding(
+        ports.store,
+        boot_id=ports.deeds.boot_id,
+        stored_through=lambda: ports.deeds.stored_through,
+        now_s=ports.now_s,
+    )
 
 
 def _pool(access: AccessSettings) -> PinPool:

@@ -114,7 +114,7 @@ class AuditGate:
         """Looks how long deeds have waited; a restart does not make them younger."""
         waiting_s = await self._unpublished_for_s()
         if self._outstanding is not None and self._sequenced is not None:
-            sent_s = await self._outstanding.for_s(self._given_n(), self._sequenced)
+            sent_s = await self._outstanding.for_s(self._sequenced)
             waiting_s = max(waiting_s, sent_s)
         self._waiting_since_s = self._now_s() - waiting_s
 

@@ -1,8 +1,10 @@
 """Outstanding: deeds that left auth's store for the bus, and are not in the log yet.
 
 Each instance knows its own numbers. What an instance that died has numbered, nobody would know;
-so each one writes down now and then how far it has come: a mark. A mark is past when the log has
-all numbers up to it; until then it says since when a deed has been on its way, whoever looks.
+so each one writes down now and then up to which number all of its deeds are stored: a mark. What
+was under way when it died may never have been stored, and nobody waits for that. A mark is past
+when the log has all numbers up to it; until then it says since when a deed has been on its way,
+whoever looks.
 """
 
 import time
@@ -23,12 +25,13 @@ MARKS_MAX = 1_000
 """Marks that are looked at: one for each instance that lives, or whose deeds are on their way."""
 IDLE_S = 3_600
 """A mark that is past goes after this, unless its instance makes a new one."""
-FORGOTTEN_S = 6 * 86_400
-"""The log names instances for seven days after their last deed; what is older nobody can tell."""
+FORGOTTEN_S = 86_400
+"""What was sent is kept for a day and sent again if the bus lost it; what has not arrived by then
+will not, and is told as lost."""
 
 
 class Mark(Struct, frozen=True):
-    """An instance had given this number at that time. The document's id is its boot id."""
+    """At that time an instance had all its deeds stored up to n. The document's id: its boot id."""
 
     n: int
     at_s: int
@@ -38,16 +41,22 @@ class Outstanding:
     """The marks of all instances over one store."""
 
     def __init__(
-        self, store: DocStore, *, boot_id: str, now_s: Callable[[], float] = time.time
+        self,
+        store: DocStore,
+        *,
+        boot_id: str,
+        stored_through: Callable[[], int],
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._boot_id = boot_id
+        self._stored_through = stored_through
         self._now_s = now_s
 
-    async def for_s(self, n: int, sequenced: Mapping[str, int]) -> float:
+    async def for_s(self, sequenced: Mapping[str, int]) -> float:
         """How long the oldest deed of any instance has been on its way; 0 if none is.
 
-        `n`: how far this instance has numbered; `sequenced`: how far the log has got, by instance.
+        `sequenced`: how far the log has got, by instance.
         """
         now_s, longest_s = int(self._now_s()), 0.0
         own: Document | None = None
@@ -62,10 +71,11 @@ class Outstanding:
                 continue
             if on_its_way:
                 longest_s = max(longest_s, age_s)
-        await self._mark(own, n, sequenced.get(self._boot_id, 0))
+        await self._mark(own, sequenced.get(self._boot_id, 0))
         return longest_s
 
-    async def _mark(self, own: Document | None, n: int, sequenced: int) -> None:
+    async def _mark(self, own: Document | None, sequenced: int) -> None:
+        n = self._stored_through()
         before = 0 if own is None else convert(own.body, Mark).n
         # A mark on its way stays as it is: its time is that of the oldest deed that is missing.
         if n <= before or sequenced < before:
