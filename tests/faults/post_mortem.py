@@ -91,7 +91,10 @@ async def read_log(stage):
     _none_twice(Counter((deed.boot_id, deed.n) for deed in log.deeds), "numbers used twice")
     boots = {}
     for deed in log.deeds:
-        boots.setdefault(deed.boot_id, Numbers()).add(deed.n)
+        numbers = boots.setdefault(deed.boot_id, Numbers())
+        numbers.heard(deed.n, stored_through=deed.stored_through)
+    lost = {boot: numbers.lost for boot, numbers in boots.items() if numbers.lost.count}
+    assert not lost, ("deeds that were stored and never came", lost)
     log.holes = {boot: numbers.missing for boot, numbers in boots.items() if numbers.missing}
     return log
 

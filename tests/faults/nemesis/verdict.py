@@ -30,7 +30,9 @@ class Logs:
 
     deeds: list = field(default_factory=list)
     holes: dict = field(default_factory=dict)
-    """By instance: numbers that were given and never stored."""
+    """By instance: numbers that were given and have not come, stored or not."""
+    lost: dict = field(default_factory=dict)
+    """By instance: of these, how many its later deeds say were stored."""
 
 
 async def read_logs(inside, client):
@@ -45,9 +47,11 @@ async def read_logs(inside, client):
             deed = Deed.FromString(entry)
             assert deed.tenant == document.tenant, "a deed in another tenant's log"
             found.deeds.append(deed)
-            boots.setdefault(deed.boot_id, Numbers()).add(deed.n)
+            numbers = boots.setdefault(deed.boot_id, Numbers())
+            numbers.heard(deed.n, stored_through=deed.stored_through)
     ids = [deed.deed_id for deed in found.deeds]
     assert len(ids) == len(set(ids)), "deeds told twice"
+    found.lost = {boot: each.lost.count for boot, each in boots.items() if each.lost.count}
     found.holes = {boot: numbers.missing for boot, numbers in boots.items() if numbers.missing}
     return found
 
@@ -77,6 +81,7 @@ async def judged(inside, outside, crowd, ops, *, guessed, slack_s):
     recordings = [each["id"] for document in mine for each in document.body["recordings"]]
     wrong = [f"stored twice: {each}" for each in set(recordings) if recordings.count(each) > 1]
     wrong += await lost_blobs(inside, mine)
+    wrong += [f"deeds lost of {boot}: {count}" for boot, count in after.lost.items()]
     # Of signing in and listening, what the crowd did; of uploads, how they ended at last.
     deeds = [deed for deed in before.deeds if deed.action not in UPLOADING]
     deeds += [deed for deed in after.deeds if deed.action in UPLOADING]

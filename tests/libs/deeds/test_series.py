@@ -301,6 +301,8 @@ async def test_a_series_knows_up_to_where_all_are_stored(store: SqliteDocStore) 
     slow.held[3].set()
     await tasks[3]
     assert series.stored_through == 4
+    told = {deed.n: deed.stored_through for deed in await stored_deeds(store)}
+    assert told == {1: 0, 2: 0, 3: 0, 4: 3}
 
 
 async def test_a_number_filled_by_a_void_deed_is_stored(

@@ -76,6 +76,7 @@ class Instance:
         commitment: bytes = b"",
         actor: str = "",
         n: int | None = None,
+        stored_through: int | None = None,
     ) -> BusEvent:
         self.n = self.n + 1 if n is None else n
         deed = Deed(
@@ -91,6 +92,7 @@ class Instance:
             boot_id=self.boot,
             n=self.n,
             commitment=commitment,
+            stored_through=max(0, self.n - 1) if stored_through is None else stored_through,
         )
         event_id = new_id()
         payload = Event(event_id=event_id, deed=deed).SerializeToString()

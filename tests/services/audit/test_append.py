@@ -6,6 +6,7 @@ import pytest
 from voicefile.audit.entry import commitment
 from voicefile.audit.errors import LogDamaged, LogMoved
 from voicefile.audit.gaps import GapWatch
+from voicefile.audit.metrics import deeds_missing, deeds_unfinished
 from voicefile.audit.segments import segments_from
 from voicefile.audit.store import HEADS, SEGMENTS, UNREADABLE, Head, record_of
 from voicefile.audit.tiles import hashes_of, read_tiles
@@ -227,17 +228,67 @@ async def test_instances_are_followed_to_the_last_number_without_a_gap(
     assert restarted.sequencer.boots.known()[instance.boot].contiguous == 20
 
 
+class Watched:
+    """A watch for gaps, and the clock it looks at."""
+
+    def __init__(self, keeper) -> None:
+        self.now_s = 0.0
+        boots = keeper.sequencer.boots
+        self.watch = GapWatch(boots, gap_after_s=60, monotonic=lambda: self.now_s)
+
+    def look(self, at_s: float) -> dict[str, int]:
+        self.now_s = at_s
+        return self.watch.look()
+
+
 async def test_a_gap_is_reported_when_it_is_no_disorder_any_more(
     docs, tenant, instance, keeper_of
 ) -> None:
-    now_s = 0.0
     keeper, events = keeper_of(docs), instance.does_often(tenant, 10)
-    watch = GapWatch(keeper.sequencer.boots, gap_after_s=60, monotonic=lambda: now_s)
+    watched = Watched(keeper)
     await keeper.append(events[:3] + events[5:])
-    assert watch.look() == {}
-    now_s = 59.0
-    assert watch.look() == {}
-    now_s = 61.0
-    assert watch.look() == {instance.boot: 2}
+    assert watched.look(0) == watched.look(59) == {}
+    assert watched.look(61) == {instance.boot: 2}
     await keeper.append(events[3:5])
-    assert watch.look() == {}
+    assert watched.look(62) == {}
+
+
+async def test_a_gap_that_grows_grows_no_younger(docs, tenant, instance, keeper_of) -> None:
+    keeper, events = keeper_of(docs), instance.does_often(tenant, 10)
+    watched = Watched(keeper)
+    await keeper.append([events[0], events[2]])
+    assert watched.look(0) == {}
+    await keeper.append(events[5:])
+    assert watched.look(61) == {instance.boot: 3}
+
+
+async def test_what_was_under_way_when_an_instance_died_is_no_loss(
+    docs, tenant, instance, keeper_of, capsys
+) -> None:
+    """Two writes begun after the third deed never arrived; two others of that moment did."""
+    keeper, events = keeper_of(docs), instance.does_often(tenant, 3)
+    dying = [instance.does(tenant, n=n, stored_through=3) for n in (5, 7)]
+    watched = Watched(keeper)
+    await keeper.append(events + dying)
+    assert watched.look(0) == watched.look(61) == watched.look(120) == {}
+    assert capsys.readouterr().out.count("deeds_unfinished") == 1
+    assert deeds_unfinished()._value.get() == 2
+    assert deeds_missing()._value.get() == 0
+
+
+async def test_whoever_leads_next_knows_what_was_stored(docs, tenant, instance, keeper_of) -> None:
+    """The control to the test before: the sixth deed says that the fifth was stored."""
+    keeper, events = keeper_of(docs), instance.does_often(tenant, 6)
+    await keeper.append([*events[:3], events[5]])
+    await keeper.publish(tenant)
+    restarted = keeper_of(docs)
+    await restarted.sequencer.recover()
+    watched = Watched(restarted)
+    assert watched.look(0) == {}
+    assert watched.look(61) == {instance.boot: 2}
+
+
+async def test_nobody_vouches_for_numbers_still_to_come(docs, tenant, instance, keeper_of) -> None:
+    keeper = keeper_of(docs)
+    await keeper.append([instance.does(tenant, n=1, stored_through=2**63)])
+    assert (await keeper.sequencer.boots.of(instance.boot)).lost.count == 0

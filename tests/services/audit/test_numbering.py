@@ -17,6 +17,17 @@ def test_runs_hold_what_a_set_would(added: list[tuple[int, int]]) -> None:
     assert all(a[1] + 1 < b[0] for a, b in zip(numbers.runs, numbers.runs[1:], strict=False))
 
 
+@given(st.sets(st.integers(1, 40)), st.integers(0, 40))
+def test_what_is_missing_was_stored_or_perhaps_never(arrived: set[int], stored: int) -> None:
+    numbers = Numbers(((n, n) for n in arrived), stored_through=stored)
+    highest = max(arrived, default=0)
+    lost = set(range(1, stored + 1)) - arrived
+    unfinished = set(range(stored + 1, highest + 1)) - arrived
+    for gap, expected in ((numbers.lost, lost), (numbers.unfinished, unfinished)):
+        assert gap.count == len(expected)
+        assert not expected or gap.first == min(expected)
+
+
 @given(st.sets(st.integers(1, 40)), st.sets(st.integers(1, 40)))
 def test_merging_is_the_union(left: set[int], right: set[int]) -> None:
     merged, other = Numbers(), Numbers()

@@ -234,6 +234,7 @@ class DeedSeries(Generic[Fact]):
             boot_id=self.boot_id,
             n=n,
             commitment=deed.commitment,
+            stored_through=self.stored_through,
         )
         # By object, so that all that is told about one recording or tenant keeps its order.
         key = deed.object_id or deed.tenant or self.boot_id

@@ -25,7 +25,7 @@ class Boots:
         while page := await self._docs.ranged(BOOTS, "seen", start, limit=PAGE_DOCUMENTS):
             fresh = [document for document in page if document.id not in self._known]
             for document in page:
-                self._known[document.id] = Numbers(record_of(document, Boot).runs)
+                self._known[document.id] = _numbers_of(document)
             # The index orders by second: a whole page within one second is paged past it.
             start = record_of(page[-1], Boot).seen_at_s + (0 if fresh else 1)
             if len(page) < PAGE_DOCUMENTS:
@@ -36,17 +36,14 @@ class Boots:
         numbers = self._known.get(boot)
         if numbers is None:
             document = await self._docs.get(BOOTS, boot)
-            runs = record_of(document, Boot).runs if document else ()
             # Whoever asked meanwhile may have added to it already.
-            numbers = self._known.setdefault(boot, Numbers(runs))
+            numbers = self._known.setdefault(boot, _numbers_of(document))
         return numbers
 
     async def note(self, segment: Segment) -> None:
         """Takes in what a stored segment holds."""
-        for boot, listed in segment.numbers.items():
-            numbers = await self.of(boot)
-            for n in listed:
-                numbers.add(n)
+        for boot in segment.numbers:
+            _take_in(await self.of(boot), segment, boot)
 
     def known(self) -> Mapping[str, Numbers]:
         """All instances in memory."""
@@ -57,10 +54,8 @@ async def publish_numbers(docs: DocStore, segments: Iterable[Segment], *, now_s:
     """Brings the stored boots up to these segments; done twice it changes nothing."""
     arrived: dict[str, Numbers] = {}
     for segment in segments:
-        for boot, listed in segment.numbers.items():
-            numbers = arrived.setdefault(boot, Numbers())
-            for n in listed:
-                numbers.add(n)
+        for boot in segment.numbers:
+            _take_in(arrived.setdefault(boot, Numbers()), segment, boot)
     async with asyncio.TaskGroup() as merges:
         for boot, numbers in arrived.items():
             merges.create_task(_merge(docs, boot, numbers, int(now_s)))
@@ -69,15 +64,33 @@ async def publish_numbers(docs: DocStore, segments: Iterable[Segment], *, now_s:
 async def _merge(docs: DocStore, boot: str, numbers: Numbers, now_s: int) -> None:
     for _ in range(WRITE_TRIES_MAX):
         stored = await docs.get(BOOTS, boot)
-        merged = Numbers(record_of(stored, Boot).runs if stored else ())
+        merged = _numbers_of(stored)
         merged.merge(numbers)
-        body = body_of(Boot(runs=merged.runs, seen_at_s=now_s))
+        through = merged.stored_through
+        body = body_of(Boot(runs=merged.runs, seen_at_s=now_s, stored_through=through))
         try:
             if stored is None:
                 await docs.insert(BOOTS, Document(boot, "", body))
-            elif body["runs"] != stored.body["runs"]:
+            elif (body["runs"], through) != (
+                stored.body["runs"],
+                _numbers_of(stored).stored_through,
+            ):
                 await docs.replace(BOOTS, Document(boot, "", body, stored.version))
         except (DocumentExists, VersionConflict):
             continue  # another log's publisher was quicker: merge with what it wrote
         return
     raise VersionConflict(f"{BOOTS.name} {boot}")
+
+
+def _numbers_of(document: Document | None) -> Numbers:
+    if document is None:
+        return Numbers()
+    boot = record_of(document, Boot)
+    return Numbers(boot.runs, stored_through=boot.stored_through)
+
+
+def _take_in(numbers: Numbers, segment: Segment, boot: str) -> None:
+    for n in segment.numbers[boot]:
+        numbers.add(n)
+    through = segment.stored_through.get(boot, 0)
+    numbers.stored_through = max(numbers.stored_through, through)

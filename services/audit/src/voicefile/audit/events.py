@@ -33,6 +33,8 @@ class Received:
     entry: bytes
     at_ms: int = 0
     """When it was done, by the clock of whoever did it."""
+    stored_through: int = 0
+    """All deeds of its instance up to this number were stored before it."""
 
 
 def received(event: BusEvent) -> Received | None:
@@ -60,6 +62,8 @@ def received(event: BusEvent) -> Received | None:
         recording=deed.object_id if vouches else "",
         entry=entry,
         at_ms=deed.at_ms,
+        # An instance can say so of earlier numbers only.
+        stored_through=min(deed.stored_through, deed.n - 1) if numbered else 0,
     )
 
 
@@ -88,6 +92,7 @@ def shown(entry: bytes) -> Mapping[str, str | int]:
         "request_id": deed.request_id,
         "boot_id": deed.boot_id,
         "n": deed.n,
+        "stored_through": deed.stored_through,
         "commitment": deed.commitment.hex(),
     }
 

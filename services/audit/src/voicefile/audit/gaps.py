@@ -1,13 +1,19 @@
-"""Gaps: numbers of an instance that stay missing though later ones have arrived."""
+"""Gaps: numbers of an instance that stay missing though later ones have arrived.
+
+Each deed says up to where all deeds of its instance were stored before it. What is missing up to
+there is lost, or somebody holds it back: an alarm. What is missing beyond was under way when the
+instance died. Nobody was answered for it, and it may never have been stored.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
 from voicefile.audit.boots import Boots
-from voicefile.audit.metrics import deeds_missing
+from voicefile.audit.metrics import deeds_missing, deeds_unfinished
+from voicefile.audit.numbering import Gap
 
 log = structlog.get_logger(__name__)
 
@@ -25,10 +31,8 @@ class GapWatch:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._boots = boots
-        self._gap_after_s = gap_after_s
-        self._monotonic = monotonic
-        self._waiting_since_s: dict[str, tuple[int, float]] = {}
-        self._reported: dict[str, int] = {}
+        self._lost = _Aging(gap_after_s, monotonic)
+        self._unfinished = _Aging(gap_after_s, monotonic)
 
     async def run(self) -> None:
         """Looks every few seconds, until cancelled."""
@@ -37,24 +41,47 @@ class GapWatch:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def look(self) -> dict[str, int]:
-        """How many deeds are missing, by instance, where that is no mere disorder any more."""
-        now_s = self._monotonic()
-        gaps: dict[str, int] = {}
-        for boot, numbers in self._boots.known().items():
-            if not numbers.missing:
-                self._waiting_since_s.pop(boot, None)
-                continue
-            at, since_s = self._waiting_since_s.get(boot, (-1, now_s))
-            if at != numbers.contiguous:
-                since_s = now_s
-            self._waiting_since_s[boot] = (numbers.contiguous, since_s)
-            if now_s - since_s >= self._gap_after_s:
-                gaps[boot] = numbers.missing
-                self._report(boot, numbers.contiguous + 1, numbers.missing)
-        deeds_missing().set(sum(gaps.values()))
-        return gaps
+        """How many deeds are lost, by instance, where that is no mere disorder any more."""
+        known = self._boots.known().items()
+        lost = self._lost.old({boot: numbers.lost for boot, numbers in known})
+        for boot, gap in self._lost.news():
+            log.error("deeds_missing", boot=boot, n=gap.first, count=gap.count)
+        unfinished = self._unfinished.old({boot: numbers.unfinished for boot, numbers in known})
+        for boot, gap in self._unfinished.news():
+            log.warning("deeds_unfinished", boot=boot, n=gap.first, count=gap.count)
+        deeds_missing().set(sum(gap.count for gap in lost.values()))
+        deeds_unfinished().set(sum(gap.count for gap in unfinished.values()))
+        return {boot: gap.count for boot, gap in lost.items()}
 
-    def _report(self, boot: str, first: int, missing: int) -> None:
-        if self._reported.get(boot) != first:
-            self._reported[boot] = first
-            log.error("deeds_missing", boot=boot, n=first, count=missing)
+
+class _Aging:
+    """Gaps by instance, and since when each begins where it does."""
+
+    def __init__(self, after_s: float, monotonic: Callable[[], float]) -> None:
+        self._after_s = after_s
+        self._monotonic = monotonic
+        self._since: dict[str, tuple[int, float]] = {}
+        self._old: dict[str, Gap] = {}
+        self._told: dict[str, int] = {}
+
+    def old(self, gaps: Mapping[str, Gap]) -> Mapping[str, Gap]:
+        """Those that have begun where they do for long enough."""
+        now_s, since = self._monotonic(), self._since
+        open_gaps = {boot: gap for boot, gap in gaps.items() if gap.count}
+        self._since = {
+            boot: since[boot] if since.get(boot, (0, 0.0))[0] == gap.first else (gap.first, now_s)
+            for boot, gap in open_gaps.items()
+        }
+        self._old = {
+            boot: gap
+            for boot, gap in open_gaps.items()
+            if now_s - self._since[boot][1] >= self._after_s
+        }
+        return self._old
+
+    def news(self) -> Iterator[tuple[str, Gap]]:
+        """Of these, each once."""
+        for boot, gap in self._old.items():
+            if self._told.get(boot) != gap.first:
+                self._told[boot] = gap.first
+                yield boot, gap

@@ -14,7 +14,12 @@ import structlog
 from voicefile.audit.append import Sequencer
 from voicefile.audit.checkpoint import Publisher
 from voicefile.audit.gaps import GapWatch
-from voicefile.audit.metrics import deeds_missing, leading, publish_lag_seconds
+from voicefile.audit.metrics import (
+    deeds_missing,
+    deeds_unfinished,
+    leading,
+    publish_lag_seconds,
+)
 from voicefile.audit.pulse import Pulse
 from voicefile.chassis.metrics import loop_failures
 from voicefile.chassis.stack import where_it_broke
@@ -49,7 +54,8 @@ class Lead:
                 yield
         finally:
             # What is missing or waits is the next leader's to tell.
-            for gauge in (leading(), deeds_missing(), publish_lag_seconds()):
+            gauges = (leading(), deeds_missing(), deeds_unfinished(), publish_lag_seconds())
+            for gauge in gauges:
                 gauge.set(0)
 
     async def _recovered(self) -> None:

@@ -44,8 +44,14 @@ def deeds_appended() -> Counter:
 
 @lru_cache(maxsize=1)
 def deeds_missing() -> Gauge:
-    """Numbers that have not arrived though later ones of their instance have."""
+    """Deeds that were stored, as later ones of their instance say, and have not arrived."""
     return Gauge("voicefile_audit_deeds_missing", "Deeds missing in instances' series")
+
+
+@lru_cache(maxsize=1)
+def deeds_unfinished() -> Gauge:
+    """Numbers given and perhaps never stored: what an instance was doing when it died."""
+    return Gauge("voicefile_audit_deeds_unfinished", "Numbers that instances died with")
 
 
 @lru_cache(maxsize=1)
@@ -66,6 +72,7 @@ SHOWN = (
     checkpoint_seconds,
     deeds_appended,
     deeds_missing,
+    deeds_unfinished,
     events_unreadable,
     publish_lag_seconds,
 )

@@ -2,14 +2,25 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Numbers that have not arrived: how many, and, if any, the first of them."""
+
+    count: int
+    first: int
 
 
 class Numbers:
     """A set of numbers from 1 on, kept as runs: small as long as few are missing."""
 
-    __slots__ = ("_runs",)
+    __slots__ = ("_runs", "stored_through")
 
-    def __init__(self, runs: Iterable[Sequence[int]] = ()) -> None:
+    def __init__(self, runs: Iterable[Sequence[int]] = (), *, stored_through: int = 0) -> None:
+        self.stored_through = stored_through
+        """The instance had stored all up to here, by its own word."""
         self._runs: list[tuple[int, int]] = []
         for first, last in runs:
             self.add_run(first, last)
@@ -36,10 +47,16 @@ class Numbers:
             first, last = min(first, run[0]), max(last, run[1])
         self._runs[begin:end] = [(first, last)]
 
+    def heard(self, n: int, *, stored_through: int) -> None:
+        """Takes in a number, and what its deed says of those before."""
+        self.add(n)
+        self.stored_through = max(self.stored_through, stored_through)
+
     def merge(self, other: "Numbers") -> None:
         """Takes in all that the other has."""
         for first, last in other.runs:
             self.add_run(first, last)
+        self.stored_through = max(self.stored_through, other.stored_through)
 
     @property
     def runs(self) -> list[tuple[int, int]]:
@@ -54,6 +71,22 @@ class Numbers:
     @property
     def missing(self) -> int:
         """How many numbers below the highest have not arrived."""
-        if not self._runs:
-            return 0
-        return self._runs[-1][1] - sum(last - first + 1 for first, last in self._runs)
+        return self.unfinished.count + self.lost.count
+
+    @property
+    def lost(self) -> "Gap":
+        """What was stored, by the instance's own word, and has not arrived."""
+        return self._gap(1, self.stored_through)
+
+    @property
+    def unfinished(self) -> "Gap":
+        """What has not arrived and may never have been stored."""
+        return self._gap(self.stored_through + 1, self._runs[-1][1] if self._runs else 0)
+
+    def _gap(self, first: int, last: int) -> "Gap":
+        count, at = max(0, last - first + 1), first
+        for run_first, run_last in self._runs:
+            count -= max(0, min(run_last, last) - max(run_first, first) + 1)
+            if run_first <= at <= run_last:
+                at = run_last + 1
+        return Gap(count, at)

@@ -36,9 +36,12 @@ def segment_of(
     ]
     frontier = after.extended(leaf_hash(leaf) for leaf in leaves)
     numbers: dict[str, list[int]] = {}
+    stored_through: dict[str, int] = {}
     for deed in deeds:
         if deed.n:
             numbers.setdefault(deed.boot, []).append(deed.n)
+            through = max(stored_through.get(deed.boot, 0), deed.stored_through)
+            stored_through[deed.boot] = through
     return Segment(
         first=after.size,
         stop=frontier.size,
@@ -51,6 +54,7 @@ def segment_of(
         marks=sorted({mark_of(deed.event_id, deed.boot, deed.n) for deed in deeds}),
         vouched=[Vouched(deed.recording, at) for at, deed in enumerate(deeds) if deed.recording],
         sequenced_at_ms=at_ms,
+        stored_through=stored_through,
     )
 
 

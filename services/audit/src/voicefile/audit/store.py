@@ -49,6 +49,8 @@ class Segment(Struct, frozen=True):
     """What a deed delivered again is found by: `mark_of`."""
     vouched: list[Vouched]
     sequenced_at_ms: int
+    stored_through: dict[str, int] = {}
+    """Up to which number an instance had stored all, as its deeds in here say."""
 
     @property
     def frontier(self) -> Frontier:
@@ -85,6 +87,7 @@ class Boot(Struct, frozen=True):
     runs: list[tuple[int, int]]
     """As (first, last)."""
     seen_at_s: int
+    stored_through: int = 0
 
 
 class LogKey(Struct, frozen=True):

@@ -147,7 +147,7 @@ class Event(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., deed: _Optional[_Union[Deed, _Mapping]] = ...) -> None: ...
 
 class Deed(_message.Message):
-    __slots__ = ("deed_id", "tenant", "actor", "role", "action", "object_id", "purpose", "outcome", "at_ms", "request_id", "boot_id", "n", "commitment")
+    __slots__ = ("deed_id", "tenant", "actor", "role", "action", "object_id", "purpose", "outcome", "at_ms", "request_id", "boot_id", "n", "commitment", "stored_through")
     DEED_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +161,7 @@ class Deed(_message.Message):
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     COMMITMENT_FIELD_NUMBER: _ClassVar[int]
+    STORED_THROUGH_FIELD_NUMBER: _ClassVar[int]
     deed_id: str
     tenant: str
     actor: str
@@ -174,4 +175,5 @@ class Deed(_message.Message):
     boot_id: str
     n: int
     commitment: bytes
-    def __init__(self, deed_id: _Optional[str] = ..., tenant: _Optional[str] = ..., actor: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., action: _Optional[_Union[Action, str]] = ..., object_id: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., at_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., n: _Optional[int] = ..., commitment: _Optional[bytes] = ...) -> None: ...
+    stored_through: int
+    def __init__(self, deed_id: _Optional[str] = ..., tenant: _Optional[str] = ..., actor: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., action: _Optional[_Union[Action, str]] = ..., object_id: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., at_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., n: _Optional[int] = ..., commitment: _Optional[bytes] = ..., stored_through: _Optional[int] = ...) -> None: ...
