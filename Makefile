@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := $(wildcard libs/*) $(wildcard services/*) cli
 EDITABLE := $(foreach p,$(PACKAGES),-e ./$(p))
 PYTEST := $(BIN)/python -m pytest
+DEBIAN := chromium curl nginx prometheus softhsm2 strace
 
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -43,6 +44,10 @@ services: $(VENV)/.dev  ## start real engines for tests: Kafka, a document store
 services-down:  ## stop them and forget what they stored
 	@test ! -x $(BIN)/python || $(BIN)/python -m tests.engines down --wipe
 
+packages:  ## install what some tests want besides (Debian, as root); without it they say they did not run
+	@apt-get update -qq
+	@DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends $(DEBIAN) >/dev/null
+
 faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
 	@$(BIN)/python -m tests.engines up
 	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults tests/libs/docstore tests/libs/blobstore tests/libs/eventbus
@@ -80,4 +85,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.PHONY: help setup run check test format proto proto-lint services services-down faults nemesis cluster bench lock clean
+.PHONY: help packages setup run check test format proto proto-lint services services-down faults nemesis cluster bench lock clean
