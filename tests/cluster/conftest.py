@@ -1,6 +1,7 @@
 import pytest
 import pytest_asyncio
-from tests.cluster.cluster import Cluster, the_cluster
+from tests.cluster import plugin
+from tests.cluster.cluster import Cluster, end_the_cluster, the_cluster
 from tests.cluster.stand_apart import stand_apart
 
 
@@ -16,3 +17,10 @@ async def vault(cluster):
     async with stand_apart("test") as made:
         await made.furnished(companies=2)
         yield made
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Nobody starts services again while Python ends. The plugin, if there, does more."""
+    if not session.config.pluginmanager.is_registered(plugin):
+        for line in end_the_cluster():
+            print(f"cluster: {line}")
