@@ -125,7 +125,8 @@ async def test_another_takes_over_and_loses_and_doubles_nothing(vault, how):
     filed = []
 
     async def work():
-        while not working.is_set():
+        # However slow the machine: some before the leader goes, some after.
+        while not working.is_set() or len(filed) <= 3:
             filed.append(await stored(company))
 
     async with asyncio.TaskGroup() as tasks:
@@ -152,7 +153,6 @@ async def test_another_takes_over_and_loses_and_doubles_nothing(vault, how):
                 break
             leader.cut_off(False)
         working.set()
-    assert len(filed) > 3
     await holds_all(vault)
     assert len(await deeds(vault, Action.ACTION_RECORDING_STORED)) >= len(filed)
 
