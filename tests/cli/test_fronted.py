@@ -24,9 +24,11 @@ def certificates(tmp_path: Path) -> Path:
 @pytest.fixture
 def portal(tmp_path: Path, certificates: Path) -> Iterator[Served]:
     served = Served(tmp_path, "portal", settings(certificates, "portal") | FRONTED).start()
-    served.until("/readyz", 200)
-    yield served
-    served.kill()
+    try:
+        served.until("/readyz", 200)
+        yield served
+    finally:
+        served.kill()
 
 
 def asked(served: Served, shown: Path | None, **headers: str) -> httpx.Response:

@@ -58,12 +58,20 @@ class Nginx:
         self._process = subprocess.Popen(
             self.run("-g", "daemon off;"), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait(self) -> None:
+        assert self._process is not None
         ends_s = time.monotonic() + LISTENS_S_MAX
         while not self._listens():
             assert self._process.poll() is None, self._said()
-            assert time.monotonic() < ends_s
+            assert time.monotonic() < ends_s, "nginx does not listen"
             time.sleep(0.05)
-        return self
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
