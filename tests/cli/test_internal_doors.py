@@ -25,9 +25,14 @@ from voicefile.cli.engine_settings import SERVICES
 from voicefile.identity.guard import RuleKind, open_to_all, rules_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-CALLERS = (*SERVICES, "kafka", "operator", "audit2", "auth,O=voicefile")
+CALLERS = (*SERVICES, "front", "kafka", "operator", "audit2", "auth,O=voicefile")
 NOWHERE = "0" * 32
-VISITOR = {"Voicefile-Client-Address": "203.0.113.77", "Voicefile-Device": "d" * 40}
+VISITOR = {
+    "Voicefile-Client-Address": "203.0.113.77",
+    "Voicefile-Device": "d" * 40,
+    # A front's word, which counts on a public port behind a front alone.
+    "X-Forwarded-For": "198.51.100.7",
+}
 
 
 @dataclass

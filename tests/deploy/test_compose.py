@@ -197,6 +197,36 @@ def test_the_front_hands_everything_on_and_keeps_nothing():
     assert named == {f"/{each}/": f"{each}.voicefile.internal" for each in SPEAKS}
 
 
+def test_every_service_knows_that_it_is_behind_the_front(compose):
+    serving = [each for each in ours(compose).values() if each["command"][1] == "serve"]
+    assert len(serving) == 2 * len(SERVICES)
+    for service in serving:
+        assert EngineSettings(fronted=service["environment"]["VOICEFILE_FRONTED"]).fronted
+
+
+def test_every_file_the_front_reads_is_made(made):
+    named = re.findall(r"/run/voicefile/(\S+);", (HERE / "front" / "nginx.conf").read_text())
+    assert len(named) == 5
+    for name in named:
+        assert (made / "engines" / "front" / name).exists(), name
+
+
+def test_visitors_are_shown_the_certificate_that_somebody_put_there(made, tmp_path):
+    made = shutil.copytree(made, tmp_path / "made")
+    shown, own = (made / "engines" / "front" / f"{each}.pem" for each in ("outside", "certificate"))
+    assert shown.read_bytes() == own.read_bytes()
+    # As after a renewal: what was ours follows.
+    former = shown.read_bytes()
+    (made / "certificates" / "front.pem").unlink()
+    make_ready(made)
+    assert shown.read_bytes() == own.read_bytes() != former
+    shown.write_text("somebody's own")
+    (made / "certificates" / "front.pem").unlink()
+    make_ready(made)
+    assert shown.read_text() == "somebody's own"
+    assert own.read_bytes() == (made / "certificates" / "front.pem").read_bytes()
+
+
 def test_mongod_asks_everybody_who_they_are_over_tls_alone(compose):
     command = compose["services"]["mongo"]["command"]
     assert {"--auth", "--tlsMode=requireTLS", "--keyFile=/run/voicefile/keyfile"} <= set(command)
@@ -316,23 +346,6 @@ def test_what_opens_another_openbao_is_not_written_over(open_it, tmp_path):
     done = open_it()
     assert (done.returncode, done.stdout) == (1, "")
     assert "not written over" in done.stderr
-
-
-# ---- the front, where there is an nginx ----
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx to read its configuration")
-def test_nginx_takes_the_fronts_configuration(made, tmp_path):
-    text = (HERE / "front" / "nginx.conf").read_text()
-    # Names are looked up when it starts, and older ones can't look them up again.
-    text = re.sub(r"server [a-z]+-[12]:8443 resolve;", "server 127.0.0.1:8443;", text)
-    text = text.replace("/tmp/", f"{tmp_path}/")
-    text = text.replace("/run/voicefile", str(made / "engines" / "front"))
-    (tmp_path / "nginx.conf").write_text(text)
-    done = subprocess.run(
-        ["nginx", "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_nobody_has_run_is_called_untried():

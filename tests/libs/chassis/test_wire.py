@@ -62,6 +62,11 @@ def app_of(vault: Vault):
     async def client(request: Request) -> str:
         return request.client.host
 
+    @app.api_route("/headers", methods=["GET", "POST"], dependencies=ANYBODY)
+    async def headers(request: Request) -> list[str]:
+        await request.body()
+        return list(request.headers)
+
     @app.get("/slow", dependencies=ANYBODY)
     async def slow() -> Response:
         async def body() -> AsyncIterator[bytes]:
@@ -149,6 +154,24 @@ async def test_a_forwarded_address_is_only_a_claim(vault: Vault):
     async with vault.client() as asking:
         answer = await asking.get("/client", headers=claims)
     assert answer.json() in {"127.0.0.1", "::1"}
+
+
+async def test_trailers_never_become_headers(vault: Vault):
+    """A proxy took a header away and passed the trailer of that name on: it was there again."""
+    reader, writer = await vault.raw()
+    # In one piece: the app begins when the parser has seen all of it.
+    writer.write(
+        b"POST /headers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nhi\r\n0\r\nX-Late: 1\r\nAuthorization: Bearer x\r\n\r\n"
+        b"GET /headers HTTP/1.1\r\nHost: x\r\nX-Second: 1\r\nConnection: close\r\n\r\n"
+    )
+    said = (await reader.read()).decode()
+    writer.close()
+    assert said.count(" 200 OK") == 2
+    assert '"transfer-encoding"' in said
+    assert '"x-second"' in said
+    assert "x-late" not in said
+    assert '"authorization"' not in said
 
 
 async def test_without_client_certificates_nobody_is_a_peer(vault: Vault):

@@ -169,6 +169,10 @@ class EngineSettings(BaseSettings):
     internal_port: Port = 8445
     """The internal port."""
 
+    fronted: bool = False
+    """Whether the public port is behind a front: then only the certificate CN=front gets in there,
+    under the authority of all services, and the front says whose address a request comes from."""
+
     drain_s: Annotated[float, Field(ge=0, le=60)] = 3.0
     """After a stop signal: how long everything is still answered while nobody is called ready, so
     that load balancers notice."""

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp
 
+from voicefile.chassis.behind_front import BehindFront
 from voicefile.chassis.harden import harden
 from voicefile.chassis.health import Check, health_app
 from voicefile.chassis.inprocess import MountRouter
@@ -119,7 +120,9 @@ class _Serving:
 
     async def _serve(self, service: Service, checks: Mapping[str, Check]) -> None:
         prefix = f"/{service.name}"
-        doors = [_Door(Front({prefix: service.public}), self._public, self._tls.public)]
+        front = Front({prefix: service.public})
+        outside = BehindFront(front) if self._told.engines.fronted else front
+        doors = [_Door(outside, self._public, self._tls.public)]
         if self._internal:
             inside = MountRouter({prefix: service.inside})
             doors.append(_Door(inside, self._internal, self._tls.internal))
@@ -165,10 +168,12 @@ class _Contexts:
         public = told.deployment.tls_certificate
         with _naming("service_certificate"):
             self.health = server_context(certificate)
-        with _naming("tls_certificate"):
-            self.public = server_context(public or certificate)
         with _naming("service_ca"):
             self.internal = server_context(certificate, client_ca=authority)
+        # Last: what could be wrong with the authority has been found out.
+        asked_for = authority if told.engines.fronted else None
+        with _naming("tls_certificate"):
+            self.public = server_context(public or certificate, client_ca=asked_for)
 
 
 @contextmanager

@@ -27,6 +27,12 @@ def request_seconds() -> Histogram:
 
 
 @lru_cache(maxsize=1)
+def front_refusals() -> Counter:
+    """Requests turned away at a door behind a front: others than the front, or a mute one."""
+    return Counter("voicefile_front_refusals", "Requests refused behind a front", ("reason",))
+
+
+@lru_cache(maxsize=1)
 def loop_failures() -> Counter:
     """Failures that a loop survived, by the loop's name."""
     return Counter("voicefile_loop_failures", "Failures survived, by loop", ("loop",))

@@ -148,7 +148,8 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        # A forwarded header is a claim; only the socket's own address counts.
+        # A forwarded header is a claim, and only the socket's own address counts. Behind a front
+        # of ours `behind_front` knows better; uvicorn would believe whatever address is listed.
         proxy_headers=False,
         limit_concurrency=connections_max,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -217,6 +218,7 @@ class VaultProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
+        self._headers_whole = False
         self._deadline: TimerHandle | None = None
         self._old_s = float("inf")
 
@@ -232,6 +234,7 @@ class VaultProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._header_bytes = 0
+        self._headers_whole = False
         self._await_header(self.header_s_max)
         self.scope["extensions"] = _peer(self.transport)
 
@@ -241,10 +244,14 @@ class VaultProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        # The parser gives trailers out as headers. A proxy looks at headers and passes trailers
+        # on: what it replaced or took away there would be back, as the last word.
+        if not self._headers_whole:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._header_came()
+        self._headers_whole = True
         super().on_headers_complete()
         if self.stop.is_set() or self.loop.time() >= self._old_s:
             self.cycle.keep_alive = False

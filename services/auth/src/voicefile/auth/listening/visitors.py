@@ -1,7 +1,8 @@
 """Visitors: where a sign-in comes from, as far as it can be believed.
 
 Only the portal's certificate may say whose address and device a request carries; from anybody
-else those headers are words, and the socket's address counts.
+else those headers are words, and the socket's address counts. (Behind a front its door has put
+the visitor's address there before anybody asks: `chassis.behind_front`.)
 """
 
 import ipaddress
