@@ -16,7 +16,9 @@ TOPIC: Final = "voicefile.audit.v1"
 ENTRY_BYTES_MAX: Final = 16 * 1024
 """A deed has about 250 bytes; the rest is room for what later versions may add."""
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_VOUCHING: Final = frozenset({Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_JOINED})
+_VOUCHING: Final = frozenset(
+    {Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_JOINED, Action.ACTION_TENANT_OPENED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Received:
     n: int
     """0 if it carries no usable number: then only its event id can tell a second delivery."""
     recording: str
-    """The recording whose receipt it vouches for, or nothing."""
+    """The recording whose receipt it vouches for, the tenant whose receipt key, or nothing."""
     entry: bytes
     at_ms: int = 0
     """When it was done, by the clock of whoever did it."""
@@ -71,6 +73,12 @@ def wrap(event_id: str, deed: Deed, _fact: None) -> bytes:
 def actor_of(entry: bytes) -> str:
     """The id that the entry names its doer by."""
     return Deed.FromString(entry).actor
+
+
+def names_receipt_key(entry: bytes) -> bool:
+    """Whether this deed commits to the key that signs its tenant's receipts."""
+    deed = Deed.FromString(entry)
+    return deed.action == Action.ACTION_TENANT_OPENED and len(deed.commitment) == COMMITMENT_BYTES
 
 
 def shown(entry: bytes) -> Mapping[str, str | int]:

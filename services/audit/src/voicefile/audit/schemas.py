@@ -70,6 +70,8 @@ class ProofAnswer(BaseModel):
     deed: dict[str, str | int]
     tlog_proof: str
     """The same as one C2SP tlog-proof text; its extra data are salt ‖ entry."""
+    receipt_key_proof: str | None
+    """Likewise of the deed whose commitment names the key that signs receipts."""
 
     @classmethod
     def of(cls, log: str, key: VerifierKey, proof: Proof) -> Self:
@@ -83,6 +85,7 @@ class ProofAnswer(BaseModel):
             entry=_base64(proof.entry.entry),
             deed=dict(shown(proof.entry.entry)),
             tlog_proof=proof.text,
+            receipt_key_proof=proof.receipt_key.text if proof.receipt_key else None,
         )
 
 

@@ -23,9 +23,10 @@ SALT_BYTES: Final = 32
 
 
 class Vouched(Struct, frozen=True):
-    """A deed that vouches for a receipt: which recording's, and which place in its segment."""
+    """A deed that vouches for a receipt or its key: whose, and which place in its segment."""
 
     recording: str
+    """Of the key, the tenant's id instead."""
     at: int
 
 
