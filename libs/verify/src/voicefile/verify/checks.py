@@ -12,7 +12,7 @@ from voicefile.translog.errors import NoteInvalid, ProofInvalid
 from voicefile.translog.merkle import leaf_hash
 from voicefile.translog.origin import origin_of
 from voicefile.translog.proofs import verify_inclusion
-from voicefile.verify.cosigned import cosignature
+from voicefile.verify.cosigned import cosignature, lines_of
 from voicefile.verify.deed_wire import (
     ACCESS_ISSUED,
     DONE,
@@ -129,6 +129,13 @@ def witnesses(case: Case) -> None:
             raise Refuted(PROOF, f"checkpoint, {witness.name}", "not cosigned by this witness")
 
 
+def signature_lines(case: Case) -> None:
+    """No signature stands under the checkpoint twice: it would look like two."""
+    lines = lines_of(case.receipt_entry.proof.checkpoint)
+    if len(set(lines)) != len(lines):
+        raise Refuted(PROOF, "checkpoint", "a signature stands there twice")
+
+
 def guide(case: Case) -> None:
     """The words for people are ours: nobody may smuggle in others."""
     if case.evidence.guide != GUIDE_TEXT:
@@ -147,6 +154,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     audio,
     listed_deeds,
     witnesses,
+    signature_lines,
     guide,
 )
 

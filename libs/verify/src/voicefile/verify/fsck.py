@@ -16,6 +16,7 @@ from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.merkle import HASH_BYTES, Frontier, leaf_hash
 from voicefile.translog.note import VerifierKey
 from voicefile.translog.tiles import (
+    TILE_BYTES,
     TILE_WIDTH,
     TileId,
     TilePath,
@@ -56,30 +57,38 @@ class LogCheck:
         """Returns if everything fits together. Raises Refuted, SourceAway."""
         head = self.head()
         counted = Counted(head)
-        kept = [self._opened(note, f"known {place}") for place, note in enumerate(self._known)]
-        for place, each in enumerate(kept):
-            if each.size > head.size:
-                what = f"cut back: {each.size} leaves were signed before, now {head.size}"
-                raise Refuted(CHECKPOINT, f"known {place}", what)
+        signed = [head, *self.kept(head)]
         deeds = self._deeds()
         edge: dict[TileId, bytes] = {}
         for bundle in range(-(-head.size // TILE_WIDTH)):
             first = bundle * TILE_WIDTH
             leaves = self.leaves(bundle, tile_width(0, bundle, head.size))
-            self._match_deeds(first, leaves, deeds, counted)
             changed = grown_tiles(first, [leaf_hash(leaf) for leaf in leaves], edge)
             after = {**edge, **changed}
             stop = first + len(leaves)
-            for tile, hashes in changed.items():
-                if stop == head.size or len(hashes) == TILE_WIDTH * HASH_BYTES:
-                    self.tile(tile, hashes)
-                    counted.tiles += 1
-            self.roots([head, *kept], after, first, stop)
+            # What is full is final; of the others only the last state is looked at.
+            final = edge_tiles(stop) if stop == head.size else []
+            self._tiles(
+                {t: h for t, h in after.items() if t in final or (t in changed and _full(h))},
+                head.size,
+                counted,
+            )
+            self._match_deeds(first, leaves, deeds, counted)
+            self.roots(signed, after, first, stop)
             edge = {tile: after[tile] for tile in edge_tiles(stop)}
-        self.roots([head, *kept], {}, -1, 0)
+        self.roots(signed, {}, -1, 0)
         if deeds is not None and next(deeds, None) is not None:
             raise Refuted(ENTRIES, f"line {head.size + 1}", "more entries than the log has")
         return counted
+
+    def kept(self, head: Checkpoint) -> list[Checkpoint]:
+        """The checkpoints that somebody kept; a log never has fewer leaves than before."""
+        kept = [self._opened(note, f"known {place}") for place, note in enumerate(self._known)]
+        for place, each in enumerate(kept):
+            if each.size > head.size:
+                what = f"cut back: {each.size} leaves were signed before, now {head.size}"
+                raise Refuted(CHECKPOINT, f"known {place}", what)
+        return kept
 
     def head(self) -> Checkpoint:
         """The signed head."""
@@ -113,7 +122,12 @@ class LogCheck:
             raise Refuted(path, "whole", f"holds {len(leaves)} leaves, not {width}")
         return [leaf[LENGTH_BYTES:] for leaf in leaves]
 
-    def tile(self, tile: TileId, right: bytes) -> None:
+    def _tiles(self, tiles: dict[TileId, bytes], size: int, counted: Counted) -> None:
+        for tile, hashes in tiles.items():
+            self.tile(tile, hashes, size)
+            counted.tiles += 1
+
+    def tile(self, tile: TileId, right: bytes, size: int) -> None:
         """A stored tile is what the entries make it."""
         path = f"tile/{TilePath(tile.level, tile.index, len(right) // HASH_BYTES)}"
         held = self._read(path)
@@ -121,9 +135,10 @@ class LogCheck:
             raise Refuted(path, "whole", "missing")
         if len(held) != len(right):
             raise Refuted(path, "whole", f"{len(held)} bytes long, not {len(right)}")
-        for at in range(0, len(right), HASH_BYTES):
-            if held[at : at + HASH_BYTES] != right[at : at + HASH_BYTES]:
-                raise Refuted(path, f"hash {at // HASH_BYTES}", "not the one of its entries")
+        for at in range(len(right) // HASH_BYTES):
+            here = slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)
+            if held[here] != right[here]:
+                raise Refuted(path, f"hash {at}", f"not that of {_below(tile, at, size)}")
 
     def roots(
         self, signed: Sequence[Checkpoint], tiles: dict[TileId, bytes], first: int, stop: int
@@ -139,7 +154,11 @@ class LogCheck:
 
     def _deeds(self) -> Iterator[bytes] | None:
         raw = self._read(ENTRIES)
-        return iter(raw.splitlines()) if raw is not None else None
+        if raw is None:
+            return None
+        if raw and not raw.endswith(b"\n"):
+            raise Refuted(ENTRIES, "whole", "the last line has no end")
+        return iter(raw.split(b"\n")[:-1])
 
     def _match_deeds(
         self, first: int, leaves: list[bytes], deeds: Iterator[bytes] | None, counted: Counted
@@ -166,3 +185,16 @@ class LogCheck:
         if deed.n and deed.n in counted.numbers[deed.boot_id]:
             raise Refuted(ENTRIES, place, f"leaf {index} is a deed that stands in the log before")
         counted.numbers[deed.boot_id].add(deed.n)
+
+
+def _full(hashes: bytes) -> bool:
+    return len(hashes) == TILE_BYTES
+
+
+def _below(tile: TileId, at: int, size: int) -> str:
+    """What a tile's hash is the hash of."""
+    place = tile.index * TILE_WIDTH + at
+    if tile.level:
+        return f"tile/{TilePath(tile.level - 1, place, TILE_WIDTH)}"
+    bundle = TilePath(None, tile.index, tile_width(0, tile.index, size))
+    return f"leaf {place} in tile/{bundle}"
