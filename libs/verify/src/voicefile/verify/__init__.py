@@ -15,5 +15,6 @@ evidence   what is handed in; deed_list, its list of deeds
 checks     the checks, one by one; judge, all of them
 zip_plan   how a bundle's bytes lie; bundle writes and reads one; guide is its VERIFY.txt
 fsck       a whole log from a folder or an address: source
+page       the same for a browser, in one page
 command    the command lines
 """

@@ -23,6 +23,7 @@ from voicefile.verify.fsck import Counted, LogCheck
 from voicefile.verify.guide import GUIDE_TEXT
 from voicefile.verify.judge import Judgement, judge
 from voicefile.verify.names import AUDIO, RECEIPT, RECEIPT_KEY, TEXTS
+from voicefile.verify.page import page_html
 from voicefile.verify.receipt import ReceiptKey, parse_receipt
 from voicefile.verify.refuted import Refuted
 from voicefile.verify.source import SourceAway, folder, web
@@ -46,6 +47,9 @@ def fsck() -> None:
 def run_verify(words: Sequence[str], program: str = "voicefile-verify") -> int:
     """Judges a bundle, or a receipt with its audio and proof. Answers the exit code."""
     asked = _verify_words(program).parse_args(words)
+    if asked.page:
+        sys.stdout.write(page_html())
+        return PROVEN
     try:
         witnesses = tuple(Witness.parse(_line(each)) for each in asked.witness)
         trusted = Trusted(_key(asked.log_key), witnesses)
@@ -85,6 +89,9 @@ def _verify_words(program: str) -> argparse.ArgumentParser:
         epilog="exit: 0 proven, 1 wrong, 2 unreadable, 3 the log's key is not confirmed",
     )
     words.add_argument("bundle", nargs="?", type=Path, help="a bundle, or a folder with its files")
+    words.add_argument(
+        "--page", action="store_true", help="write the page that does the same in a browser"
+    )
     words.add_argument("--receipt", type=Path, help="apart: the receipt's text")
     words.add_argument("--audio", type=Path, help="apart: the audio file")
     words.add_argument("--proof", type=Path, help="apart: audit's answer for the recording, JSON")
