@@ -71,6 +71,13 @@ def test_a_log_signed_by_somebody_else_is_none():
     assert refuted(log, files) == ("checkpoint", "signature")
 
 
+def test_a_signature_that_stands_twice_is_not_two():
+    log = a_log(7)
+    files = log.files()
+    files["checkpoint"] += files["checkpoint"].splitlines(keepends=True)[-1]
+    assert refuted(log, files) == ("checkpoint", "signature")
+
+
 @pytest.fixture
 def exported(tmp_path):
     log = a_log(300)

@@ -12,7 +12,7 @@ from voicefile.translog.errors import NoteInvalid, ProofInvalid
 from voicefile.translog.merkle import leaf_hash
 from voicefile.translog.origin import origin_of
 from voicefile.translog.proofs import verify_inclusion
-from voicefile.verify.cosigned import cosignature, lines_of
+from voicefile.verify.cosigned import cosignature, require_single
 from voicefile.verify.deed_wire import (
     ACCESS_ISSUED,
     DONE,
@@ -130,10 +130,11 @@ def witnesses(case: Case) -> None:
 
 
 def signature_lines(case: Case) -> None:
-    """No signature stands under the checkpoint twice: it would look like two."""
-    lines = lines_of(case.receipt_entry.proof.checkpoint)
-    if len(set(lines)) != len(lines):
-        raise Refuted(PROOF, "checkpoint", "a signature stands there twice")
+    """No signature stands under the checkpoint twice."""
+    try:
+        require_single(case.receipt_entry.proof.checkpoint)
+    except NoteInvalid as invalid:
+        raise Refuted(PROOF, "checkpoint", str(invalid)) from None
 
 
 def guide(case: Case) -> None:

@@ -60,6 +60,13 @@ def lines_of(note: str) -> list[tuple[str, bytes]]:
     return [(name, decoded(encoded)) for name, _, encoded in split]
 
 
+def require_single(note: str) -> None:
+    """No signature stands under an opened note twice: it would look like two. Raises NoteInvalid."""
+    lines = lines_of(note)
+    if len(set(lines)) != len(lines):
+        raise NoteInvalid("a signature stands there twice")
+
+
 def cosignature(note: str, witness: Witness) -> Cosignature | None:
     """The witness's own word under the note, its latest; None if there is none.
 

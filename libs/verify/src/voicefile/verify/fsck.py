@@ -25,6 +25,7 @@ from voicefile.translog.tiles import (
     hash_reader,
     tile_width,
 )
+from voicefile.verify.cosigned import require_single
 from voicefile.verify.entry_json import entry_of, parse_canonical
 from voicefile.verify.refuted import Refuted
 from voicefile.verify.source import Read
@@ -102,9 +103,11 @@ class LogCheck:
 
     def _opened(self, note: str, place: str) -> Checkpoint:
         try:
-            return open_checkpoint(note, self._key)
+            checkpoint = open_checkpoint(note, self._key)
+            require_single(note)
         except NoteInvalid as invalid:
             raise Refuted(CHECKPOINT, place, str(invalid)) from None
+        return checkpoint
 
     def leaves(self, bundle: int, width: int) -> list[bytes]:
         """The commitments of one bundle of entries."""
