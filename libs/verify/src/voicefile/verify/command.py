@@ -204,10 +204,11 @@ def _say(judgement: Judgement) -> int:
         "log": f"{head.origin}: leaf {at} of {head.size}",
         "log key": str(case.key),
         "cosigned": ", ".join(cosigned + strangers) or "by nobody",
-        "deeds": f"{len(case.deeds)} about this recording are in the log",
         "digits": f"{judgement.digits[:3]} {judgement.digits[3:]}",
+        "deeds": f"{len(case.deeds)} listed, each in the log; a list may leave some out",
     }
-    return _verdict(said, confirmed=judgement.confirmed)
+    deeds = "".join(f"    {each.entry.deed}\n" for each in case.deeds)
+    return _verdict(said, deeds, confirmed=judgement.confirmed)
 
 
 def _say_counted(counted: Counted, key: VerifierKey, *, confirmed: bool) -> int:
@@ -221,8 +222,8 @@ def _say_counted(counted: Counted, key: VerifierKey, *, confirmed: bool) -> int:
     return _verdict(said, confirmed=confirmed)
 
 
-def _verdict(said: dict[str, str], *, confirmed: bool) -> int:
-    lines = "".join(f"  {name:<10}{what}\n" for name, what in said.items())
+def _verdict(said: dict[str, str], further: str = "", *, confirmed: bool) -> int:
+    lines = "".join(f"  {name:<10}{what}\n" for name, what in said.items()) + further
     if confirmed:
         sys.stdout.write(f"PROVEN\n{lines}")
         return PROVEN

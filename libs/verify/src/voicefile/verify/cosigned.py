@@ -61,7 +61,7 @@ def lines_of(note: str) -> list[tuple[str, bytes]]:
 
 
 def require_single(note: str) -> None:
-    """No signature stands under an opened note twice: it would look like two. Raises NoteInvalid."""
+    """No signature stands there twice: it would look like two. Raises NoteInvalid."""
     lines = lines_of(note)
     if len(set(lines)) != len(lines):
         raise NoteInvalid("a signature stands there twice")

@@ -1,6 +1,6 @@
 """The deeds about a recording, as they lie in a bundle: each with its way to the one checkpoint.
 
-    {"deeds":[{"deed":{…},"entry":…,"index":7,"proof":["<base64>",…],"salt":…}],"v":1}
+    {"deeds":[{"entry":…,"index":7,"proof":["<base64>",…],"salt":…}],"v":1}
 
 Ascending by index, in the form of `entry_json`, no end of line. All proofs lead to the checkpoint
 of the receipt's proof. The list may be empty, and nothing says that it is complete.

@@ -4,8 +4,9 @@ The fields are those of proto/voicefile/contracts/deed/v1/deed.proto; a test hol
 words against the generated contracts. Unknown fields are passed over: later versions add some.
 """
 
+import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
@@ -48,13 +49,13 @@ ACTIONS: Final = _words(
     "letter-changed tenant-opened tenant-changed tenant-closed scope-added principal-added "
     "principal-removed epoch-opened epoch-destroyed recording-read changes-read log-read "
     "proof-read recording-held recording-erased integrity-failed recording-joined question-asked "
-    "administration-read"
+    "administration-read event-replayed log-exported hearings-read door-refused manifest-read"
 )
 
 
 @dataclass(frozen=True)
 class Deed:
-    """What somebody did. Enums are their numbers; `shown` has the words."""
+    """What somebody did. Enums are their numbers; as text, it has the words."""
 
     deed_id: str = ""
     tenant: str = ""
@@ -70,17 +71,13 @@ class Deed:
     n: int = 0
     commitment: bytes = b""
 
-    def shown(self) -> dict[str, str | int]:
-        """In words, as the vault's interface shows it."""
-        words: dict[str, str | int] = {
-            each.name: getattr(self, each.name) for each in fields(self) if each.name != "tenant"
-        }
-        words["role"] = word(ROLES, self.role)
-        words["action"] = word(ACTIONS, self.action)
-        words["purpose"] = word(PURPOSES, self.purpose)
-        words["outcome"] = word(OUTCOMES, self.outcome)
-        words["commitment"] = self.commitment.hex()
-        return words
+    def __str__(self) -> str:
+        at = dt.datetime.fromtimestamp(self.at_ms / 1000, dt.UTC).isoformat(timespec="seconds")
+        return f"{at} {word(ACTIONS, self.action)}, {word(ROLES, self.role)}, {self._how()}"
+
+    def _how(self) -> str:
+        how = word(OUTCOMES, self.outcome)
+        return f"{how}, {word(PURPOSES, self.purpose)}" if self.purpose else how
 
 
 def word(words: tuple[str, ...], code: int) -> str:

@@ -1,9 +1,9 @@
-"""Entries of a log as JSON: index, salt, the deed's bytes, and the same deed in words for people.
+"""Entries of a log as JSON: index, salt, the deed's bytes.
 
-    {"deed":{…},"entry":"<base64>","index":7,"salt":"<base64>"}
+    {"entry":"<base64>","index":7,"salt":"<base64>"}
 
 ASCII, keys sorted, no blanks: there is one form, so that not even a blank can be changed unseen.
-The words must be those of the bytes; only the bytes count.
+No words stand beside the bytes: they could say something else, and who shows a deed can read it.
 """
 
 import base64
@@ -17,7 +17,7 @@ from voicefile.translog.note import decoded
 from voicefile.verify.deed_wire import Deed, read_deed
 from voicefile.verify.refuted import Refuted
 
-_FIELDS: Final = frozenset({"deed", "entry", "index", "salt"})
+_FIELDS: Final = frozenset({"entry", "index", "salt"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class ShownEntry:
     def shown(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            "deed": self.deed.shown(),
             "entry": base64.b64encode(self.entry).decode(),
             "index": self.index,
             "salt": base64.b64encode(self.salt).decode(),
@@ -61,11 +60,9 @@ def entry_of(
 ) -> ShownEntry:
     """The entry; fields named `further` are the caller's. Raises Refuted."""
     try:
-        found = _read(listed, _FIELDS | further)
+        return _read(listed, _FIELDS | further)
     except (TypeError, ValueError, NoteInvalid):
         raise Refuted(file, place, "not an entry with its salt") from None
-    _check_words(listed["deed"], found.deed.shown(), file=file, place=place)
-    return found
 
 
 def _read(listed: Any, fields: frozenset[str]) -> ShownEntry:
@@ -75,14 +72,3 @@ def _read(listed: Any, fields: frozenset[str]) -> ShownEntry:
     if type(index) is not int or len(salt) != SALT_BYTES:
         raise ValueError("not in their form")
     return ShownEntry(index, salt, entry, read_deed(entry))
-
-
-def _check_words(words: Any, shown: dict[str, str | int], *, file: str, place: str) -> None:
-    if not isinstance(words, dict) or set(words) != set(shown):
-        raise Refuted(file, f"{place}, deed", "other words than its entry says")
-    for name, said in shown.items():
-        given = words[name]
-        # A code that a later version added has a word that is not known here.
-        later = isinstance(said, str) and said.startswith("code-") and isinstance(given, str)
-        if not later and (type(given) is not type(said) or given != said):
-            raise Refuted(file, f"{place}, deed {name}", "another word than its entry says")
