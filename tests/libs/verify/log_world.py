@@ -186,7 +186,7 @@ class Filing:
             key_proof=log.proof(self.opened_at, checkpoint),
             log_key=f"{log.key}\n",
             deeds=deeds_text(ProvenDeed(log.shown(at), log.way(at)) for at in self.about),
-            media_type="audio/wav",
+            audio_file="audio.wav",
         )
         return dataclasses.replace(papers, **changed)
 

@@ -1,11 +1,12 @@
 """A whole log, recounted from its files: what holds, and what is named when it does not."""
 
 import dataclasses
+import json
 import random
 import zipfile
 
 import pytest
-from tests.libs.verify.log_world import Keys, Log, bundle, filed
+from tests.libs.verify.log_world import AUDIO, Keys, Log, bundle, filed
 
 from voicefile.verify.command import PROVEN, UNCONFIRMED, UNREADABLE, WRONG, run_fsck, run_verify
 from voicefile.verify.fsck import LogCheck
@@ -167,3 +168,40 @@ def test_the_command_takes_a_bundle_unpacked_by_hand(packed, tmp_path, capsys):
 def test_a_bundle_alone_proves_nothing(packed, capsys):
     assert run_verify([str(packed[0])]) == UNCONFIRMED
     assert "NOT PROVEN" in capsys.readouterr().out
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """Receipt, audio and the vault's two answers, each as it comes."""
+    filing = filed()
+    papers = filing.papers()
+    proof = {
+        "tlog_proof": papers.proof,
+        "receipt_key_proof": papers.key_proof,
+        "verifier_key": str(filing.log.key),
+    }
+    key = json.loads(papers.receipt_key) | {"alg": "EdDSA", "use": "sig"}
+    (tmp_path / "receipt.jws").write_text(f"{filing.receipt}\n")
+    (tmp_path / "mine.WAV").write_bytes(AUDIO)
+    (tmp_path / "proof.json").write_text(json.dumps(proof))
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [key]}))
+    words = ["--receipt", "receipt.jws", "--audio", "mine.WAV", "--proof", "proof.json"]
+    words += ["--receipt-keys", "keys.json"]
+    places = [str(tmp_path / word) if "." in word else word for word in words]
+    return [*places, "--log-key", str(filing.log.key)], tmp_path
+
+
+def test_what_came_apart_is_packed_into_a_bundle_that_holds(apart, capsys):
+    words, place = apart
+    out = place / "evidence.zip"
+    assert run_verify([*words, "--pack", str(out)]) == PROVEN
+    assert run_verify([str(out), *words[-2:]]) == PROVEN
+    assert run_verify([*words, "--pack", str(out)]) == UNREADABLE  # nothing is overwritten
+    assert "evidence.zip" in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_not_packed(apart):
+    words, place = apart
+    (place / "mine.WAV").write_bytes(AUDIO[:-1])
+    assert run_verify([*words, "--pack", str(place / "evidence.zip")]) == WRONG
+    assert not (place / "evidence.zip").exists()

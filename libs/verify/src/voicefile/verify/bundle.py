@@ -29,14 +29,6 @@ from voicefile.verify.zip_plan import END_BYTES, Packed, directory, listed
 TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
 DIRECTORY_BYTES_MAX: Final = 4096
 PIECE_BYTES: Final = 1024 * 1024
-ENDINGS: Final = {
-    "audio/wav": "wav",
-    "audio/mpeg": "mp3",
-    "audio/ogg": "ogg",
-    "audio/flac": "flac",
-    "audio/mp4": "m4a",
-}
-"""By the media type that the vault has found in the audio itself."""
 
 
 class AudioDiffers(Exception):
@@ -53,7 +45,8 @@ class Papers:
     key_proof: str
     log_key: str
     deeds: str
-    media_type: str
+    audio_file: str
+    """One of `names.AUDIO`."""
 
     def files(self) -> list[tuple[str, bytes]]:
         """The files in their order."""
@@ -67,11 +60,6 @@ class Papers:
             DEEDS: self.deeds,
         }
         return [(name, texts[name].encode()) for name in TEXTS]
-
-    @property
-    def audio_file(self) -> str:
-        """What the audio is called. Raises KeyError for a media type the vault does not take."""
-        return f"audio.{ENDINGS[self.media_type]}"
 
 
 class BundleWriter:

@@ -15,14 +15,22 @@ from typing import Any, Final
 
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey
-from voicefile.verify.bundle import evidence_of, read_bundle, text_of
+from voicefile.verify.bundle import (
+    PIECE_BYTES,
+    AudioDiffers,
+    BundleWriter,
+    Papers,
+    evidence_of,
+    read_bundle,
+    text_of,
+)
 from voicefile.verify.cosigned import Witness
 from voicefile.verify.deed_list import deeds_text
 from voicefile.verify.evidence import Evidence, Trusted
 from voicefile.verify.fsck import Counted, LogCheck
 from voicefile.verify.guide import GUIDE_TEXT
 from voicefile.verify.judge import Judgement, judge
-from voicefile.verify.names import AUDIO, RECEIPT, RECEIPT_KEY, TEXTS
+from voicefile.verify.names import AUDIO, RECEIPT, RECEIPT_KEY, TEXTS, audio_name
 from voicefile.verify.page import page_html
 from voicefile.verify.receipt import ReceiptKey, parse_receipt
 from voicefile.verify.refuted import Refuted
@@ -59,7 +67,14 @@ def run_verify(words: Sequence[str], program: str = "voicefile-verify") -> int:
     except (OSError, NoteInvalid, KeyError, TypeError, ValueError) as error:
         sys.stderr.write(f"{program}: {_unreadable(error)}\n")
         return UNREADABLE
-    return _say(judge(evidence, trusted))
+    judgement = judge(evidence, trusted)
+    if asked.pack and not judgement.wrong:
+        try:
+            _pack(evidence, asked.audio, asked.pack)
+        except (OSError, AudioDiffers) as error:
+            sys.stderr.write(f"{program}: {_unreadable(error)}\n")
+            return UNREADABLE
+    return _say(judgement)
 
 
 def run_fsck(words: Sequence[str], program: str = "voicefile-fsck") -> int:
@@ -96,6 +111,7 @@ def _verify_words(program: str) -> argparse.ArgumentParser:
     words.add_argument("--audio", type=Path, help="apart: the audio file")
     words.add_argument("--proof", type=Path, help="apart: audit's answer for the recording, JSON")
     words.add_argument("--receipt-keys", type=Path, help="apart: auth's answer, JSON")
+    words.add_argument("--pack", type=Path, help="apart: write a bundle of it, if nothing is wrong")
     words.add_argument("--log-key", help="the log's key, name+id+key, or a file with it")
     words.add_argument(
         "--witness", action="append", default=[], help="who must have cosigned: name+id+key"
@@ -123,8 +139,10 @@ def _evidence(asked: argparse.Namespace) -> Evidence:
     if asked.bundle is None:
         if None in apart:
             raise ValueError("a bundle, or --receipt, --audio, --proof and --receipt-keys")
+        if asked.pack and audio_name(asked.audio.name) is None:
+            raise ValueError("the audio's name ends in none of the known ways")
         return _apart(*apart)
-    if any(apart):
+    if any((*apart, asked.pack)):
         raise ValueError("a bundle, or its parts, not both")
     if asked.bundle.is_dir():
         return _unpacked(asked.bundle)
@@ -164,6 +182,24 @@ def _apart(receipt: Path, audio: Path, proof: Path, receipt_keys: Path) -> Evide
         deeds=deeds_text([]),
         guide=GUIDE_TEXT,
     )
+
+
+def _pack(evidence: Evidence, audio: Path, out: Path) -> None:
+    papers = Papers(
+        receipt=evidence.receipt,
+        proof=evidence.proof,
+        receipt_key=evidence.receipt_key,
+        key_proof=evidence.key_proof,
+        log_key=evidence.log_key,
+        deeds=evidence.deeds,
+        audio_file=audio_name(audio.name) or "",
+    )
+    writer = BundleWriter(papers)
+    with audio.open("rb") as sound, out.open("xb") as bundle:
+        bundle.write(writer.begin())
+        while piece := sound.read(PIECE_BYTES):
+            bundle.write(writer.audio(piece))
+        bundle.write(writer.end())
 
 
 def _sha256(path: Path) -> str:

@@ -16,3 +16,9 @@ AUDIO_STEM: Final = "audio"
 TEXTS: Final = (GUIDE, LOG_KEY, RECEIPT, PROOF, RECEIPT_KEY, KEY_PROOF, DEEDS)
 """Everything but the audio, which is the last."""
 AUDIO: Final = tuple(f"{AUDIO_STEM}.{ending}" for ending in ("wav", "mp3", "ogg", "flac", "m4a"))
+
+
+def audio_name(file: str) -> str | None:
+    """What an audio file of that name is called in a bundle; None if its ending is none of them."""
+    name = f"{AUDIO_STEM}.{file.rpartition('.')[2].lower()}"
+    return name if name in AUDIO else None
