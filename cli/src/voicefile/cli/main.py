@@ -19,6 +19,7 @@ from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.events import app as events
 from voicefile.cli.prepare import app as prepare
 from voicefile.cli.words import in_words
+from voicefile.witness.commands import app as witness
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__
@@ -27,6 +28,7 @@ tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants.")
 app.add_typer(tenant, name="tenant")
 app.add_typer(prepare, name="prepare")
 app.add_typer(events, name="events")
+app.add_typer(witness, name="witness")
 
 
 Command = Coroutine[None, None, int]
