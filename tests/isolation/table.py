@@ -349,6 +349,15 @@ AUTH_INSIDE = (
 AUDIT = (
     Row("GET /audit/v1/openapi.json", EVERYBODY),
     Row("GET /audit/v1/logs/{log}/checkpoint", EVERYBODY, thing=Thing.LOG, shared=True),
+    # No witness cosigns for these vaults: everybody is told that there is nothing.
+    Row(
+        "GET /audit/v1/logs/{log}/checkpoint/cosigned",
+        EVERYBODY,
+        ok=404,
+        thing=Thing.LOG,
+        shared=True,
+    ),
+    Row("GET /audit/v1/logs/{log}/timestamps", EVERYBODY, thing=Thing.LOG, shared=True),
     Row("GET /audit/v1/logs/{log}/key", EVERYBODY, thing=Thing.LOG, shared=True),
     Row(
         "GET /audit/v1/logs/{log}/tile/{tile}",

@@ -6,6 +6,7 @@ Of instances over one store, the one that leads appends and publishes, and all o
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -15,12 +16,15 @@ from voicefile.audit import errors, metrics, routes
 from voicefile.audit.append import Sequencer
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.checkpoint import Publisher
+from voicefile.audit.collect import Collector
 from voicefile.audit.events import TOPIC, wrap
 from voicefile.audit.lead import Lead
+from voicefile.audit.outside import outside
 from voicefile.audit.pulse import Pulse
 from voicefile.audit.reading import Readings
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
+from voicefile.audit.stamp_day import DayStamps
 from voicefile.audit.store import COLLECTIONS
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import NOT_FOUND, Problem
@@ -99,7 +103,13 @@ def _lead(
     now_s: Callable[[], float],
     monotonic: Callable[[], float],
 ) -> Lead:
-    publisher = Publisher(docs, settings=settings, deployment=deployment, now_s=now_s)
+    ways_out = outside(settings)
+    collector = Collector(
+        docs, ways_out.witnesses, settings=settings, now_s=now_s, monotonic=monotonic
+    )
+    publisher = Publisher(
+        docs, settings=settings, deployment=deployment, on_signed=collector.signed, now_s=now_s
+    )
     sequencer = Sequencer(
         docs,
         settings=settings,
@@ -109,7 +119,16 @@ def _lead(
         monotonic=monotonic,
     )
     pulse = Pulse(docs, settings=settings, monotonic=monotonic) if pulsing else None
-    return Lead(sequencer, publisher, settings.gap_after_s, pulse, monotonic)
+    stamps = DayStamps(
+        docs,
+        ways_out.stamper,
+        publisher.sign,
+        settings=settings,
+        deployment=deployment,
+        now_s=now_s,
+    )
+    lead = Lead(sequencer, publisher, settings.gap_after_s, pulse, monotonic)
+    return replace(lead, outside=ways_out, others=(*collector.loops, *stamps.loops))
 
 
 @asynccontextmanager
@@ -122,7 +141,7 @@ async def _running(
     shown(*metrics.SHOWN)
     # In every instance: whoever serves a log says which key signs it.
     lead.publisher.use(await log_key())
-    async with led(leadership, lead.term), relay.running():
+    async with lead.outside.open(), led(leadership, lead.term), relay.running():
         yield
 
 

@@ -60,6 +60,38 @@ def publish_lag_seconds() -> Gauge:
     return Gauge("voicefile_audit_publish_lag_seconds", "Age of the oldest unpublished deed")
 
 
+@lru_cache(maxsize=1)
+def witness_lag_seconds() -> Gauge:
+    """How long the oldest checkpoint that a witness has to cosign has been waiting for it."""
+    return Gauge(
+        "voicefile_audit_witness_lag_seconds",
+        "How long a checkpoint waits for a witness, by witness",
+        ("witness",),
+    )
+
+
+@lru_cache(maxsize=1)
+def offers() -> Counter:
+    """What witnesses answered: cosigned, away, refused, contradicted."""
+    return Counter(
+        "voicefile_audit_offers",
+        "Checkpoints offered to witnesses, by witness and outcome",
+        ("witness", "outcome"),
+    )
+
+
+@lru_cache(maxsize=1)
+def logs_contradicted() -> Gauge:
+    """Logs of which a witness has seen another tree: forked, or rolled back. Alarm at once."""
+    return Gauge("voicefile_audit_logs_contradicted", "Logs that a witness contradicts")
+
+
+@lru_cache(maxsize=1)
+def stamp_age_seconds() -> Gauge:
+    """Since the last time stamp over all heads; 0 where nobody stamps. Alarm beyond a day."""
+    return Gauge("voicefile_audit_stamp_age_seconds", "Age of the newest time stamp")
+
+
 SHOWN = (
     leading,
     sequencing_seconds,
@@ -68,5 +100,7 @@ SHOWN = (
     deeds_missing,
     events_unreadable,
     publish_lag_seconds,
+    logs_contradicted,
+    stamp_age_seconds,
 )
 """Those that are there from the start, so that an alarm over them has something to read."""

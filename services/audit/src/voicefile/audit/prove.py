@@ -6,6 +6,7 @@ against a signed checkpoint.
 
 from dataclasses import dataclass
 
+from voicefile.audit.cosigned import best_over
 from voicefile.audit.errors import LogDamaged, NotFound
 from voicefile.audit.events import actor_of
 from voicefile.audit.segments import segments_from
@@ -122,7 +123,8 @@ async def prove_recording(
     entry = await _vouching(docs, tenant, recording)
     if entry.index >= head.size or brought_by not in (None, actor_of(entry.entry)):
         raise NotFound
-    return Proof(entry, await _inclusion(docs, tenant, entry.index, head.size), head.checkpoint)
+    under = await best_over(docs, tenant, entry.index, head)
+    return Proof(entry, await _inclusion(docs, tenant, entry.index, under.size), under.checkpoint)
 
 
 async def _vouching(docs: DocStore, tenant: str, recording: str) -> Entry:

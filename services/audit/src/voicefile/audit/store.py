@@ -79,6 +79,35 @@ class Head(Struct, frozen=True):
     signed_at_ms: int
 
 
+class Cosigned(Struct, frozen=True):
+    """A log's newest checkpoint that a witness cosigned. The document's id is the log's name."""
+
+    size: int
+    root: bytes
+    checkpoint: str
+    """The signed note, with the witnesses' lines under the log's."""
+
+
+class DayStamp(Struct, frozen=True):
+    """That the heads of a day existed at a time. The document's id is the day: 2026-11-28."""
+
+    heads: str
+    """The signed note over the heads' tree: what was stamped."""
+    response: bytes
+    """The time-stamp response (RFC 3161), verified."""
+    stamped_at_s: int
+    """The time it states."""
+
+
+class StampedHead(Struct, frozen=True):
+    """A log's head in a day's tree. The document's id is log, day, and which tree of that day."""
+
+    day: str
+    checkpoint: str
+    index: int
+    hashes: list[bytes]
+
+
 class Boot(Struct, frozen=True):
     """Which of an instance's numbers are published. The document's id is the boot id."""
 
@@ -129,9 +158,15 @@ HEADS = Collection("heads")
 BOOTS = Collection("boots", indexes=(Index("seen", "seen_at_s"),))
 KEYS = Collection("log_keys")
 UNREADABLE = Collection("unreadable")
+COSIGNED = Collection("cosigned")
+DAY_STAMPS = Collection("day_stamps", indexes=(Index("stamped", "stamped_at_s"),))
+STAMPED_HEADS = Collection("stamped_heads")
 PULSE = Collection("pulse")
 """One document without content: its version moves while an instance leads."""
-COLLECTIONS = (SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES)
+COLLECTIONS = (
+    *(SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES),
+    *(COSIGNED, DAY_STAMPS, STAMPED_HEADS),
+)
 """What audit's store has to declare."""
 
 
