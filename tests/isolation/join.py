@@ -18,7 +18,15 @@ _HEX = re.compile(rb"[0-9a-f]{16,}")
 _FORMAT = re.compile(rb"VFE1[\x01\x02][\x01-\x05]\x00\x4c\x00\x01\x00\x00")
 """The fixed beginning of everything sealed: with the first byte of a salt it would be eight."""
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
-_IDS_OF_A_DEED = ("deed_id", "actor", "object_id", "request_id", "boot_id", "commitment")
+_IDS_OF_A_DEED = (
+    "deed_id",
+    "actor",
+    "object_id",
+    "request_id",
+    "boot_id",
+    "commitment",
+    "related_id",
+)
 
 
 @dataclass(frozen=True)

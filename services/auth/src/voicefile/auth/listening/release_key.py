@@ -234,7 +234,7 @@ async def _granted(
     release_id = new_id()
     # Record before release: the document with its deed is durable before the key is even opened.
     return await doors.ports.deeds.write(
-        _deed(listener, Action.ACTION_RELEASE_GRANTED, wish),
+        _deed(listener, Action.ACTION_RELEASE_GRANTED, wish, release=release_id),
         lambda event: doors.releases.insert(release_id, release, pending=(event,)),
     )
 
@@ -247,7 +247,7 @@ async def _joined(
         # The same instance asks again, for an answer it did not get: recorded already.
         return await doors.releases.replace(kept, release)
     return await doors.ports.deeds.write(
-        _deed(listener, Action.ACTION_RELEASE_JOINED, wish),
+        _deed(listener, Action.ACTION_RELEASE_JOINED, wish, release=kept.id),
         lambda event: doors.releases.replace(kept, release, pending=(event,)),
     )
 
@@ -341,7 +341,7 @@ def _name_of(listener: Listener, wish: Wish) -> str:
     return sha256("\0".join((*parts, wish.listening)).encode()).hex()
 
 
-def _deed(listener: Listener, action: Action, wish: Wish) -> Deed:
+def _deed(listener: Listener, action: Action, wish: Wish, *, release: str) -> Deed:
     return Deed(
         actor=listener.actor,
         action=action,
@@ -349,4 +349,6 @@ def _deed(listener: Listener, action: Action, wish: Wish) -> Deed:
         object_id=wish.recording_id,
         purpose=access_deeds.purpose_of(wish.purpose),
         request_id=wish.request_id,
+        # By it the log ties the end of the listening, which names nothing else, to the recording.
+        related_id=release,
     )
