@@ -11,19 +11,22 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from voicefile.audit import errors, metrics, routes
+from voicefile.audit import errors, metrics, reading_routes, routes
 from voicefile.audit.append import Sequencer
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.checkpoint import Publisher
 from voicefile.audit.events import TOPIC, wrap
+from voicefile.audit.indexing import Indexer
 from voicefile.audit.lead import Lead
 from voicefile.audit.pulse import Pulse
 from voicefile.audit.reading import Readings
+from voicefile.audit.releases import ReleaseWatch
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
 from voicefile.audit.store import COLLECTIONS
 from voicefile.chassis.metrics import shown
-from voicefile.chassis.problems import NOT_FOUND, Problem
+from voicefile.chassis.problems import INVALID_REQUEST, NOT_FOUND, Problem
+from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
@@ -44,7 +47,10 @@ PROBES: Final = frozenset({"/internal/v1/appendable"})
 """Auth asks it four times a second."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations audit's store has gone through; none yet."""
-PROBLEMS: Final[Mapping[type[Exception], Problem]] = {errors.NotFound: NOT_FOUND}
+PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
+    errors.NotFound: NOT_FOUND,
+    errors.CursorUnknown: INVALID_REQUEST,
+}
 
 
 def build(
@@ -83,7 +89,7 @@ def build(
     return Service(
         name="audit",
         public=_public(settings, docs, lead.publisher, series, tokens),
-        internal=_internal(appendable),
+        internal=_internal(settings, docs, appendable),
         running=partial(_running, relay, lead, leadership, log_key),
         ready=partial(_ready, docs, lead.sequencer, leadership),
     )
@@ -100,16 +106,33 @@ def _lead(
     monotonic: Callable[[], float],
 ) -> Lead:
     publisher = Publisher(docs, settings=settings, deployment=deployment, now_s=now_s)
+    releases = ReleaseWatch(docs, settings=settings, now_s=now_s)
+    indexer = Indexer(docs, settings=settings, watch=releases)
+
+    def appended(tenant: str) -> None:
+        publisher.appended(tenant)
+        indexer.appended(tenant)
+
     sequencer = Sequencer(
         docs,
         settings=settings,
-        on_appended=publisher.appended,
+        on_appended=appended,
         on_failure=on_failure,
         now_s=now_s,
         monotonic=monotonic,
     )
     pulse = Pulse(docs, settings=settings, monotonic=monotonic) if pulsing else None
-    return Lead(sequencer, publisher, settings.gap_after_s, pulse, monotonic)
+    looking = partial(
+        keep_doing, releases.look, every_s=settings.outcome_look_s, name="audit_releases"
+    )
+    return Lead(
+        sequencer,
+        publisher,
+        settings.gap_after_s,
+        pulse,
+        monotonic,
+        beside=(indexer.run, looking),
+    )
 
 
 @asynccontextmanager
@@ -143,11 +166,17 @@ def _public(
     app.state.publisher = publisher
     app.state.readings = Readings(docs, series)
     app.include_router(routes.public)
+    app.include_router(reading_routes.public)
     return app
 
 
-def _internal(appendable: Appendable) -> FastAPI:
-    app = new_app("voiceFileServer audit, internal", openapi_path=None, probes=PROBES)
+def _internal(settings: AuditSettings, docs: DocStore, appendable: Appendable) -> FastAPI:
+    app = new_app(
+        "voiceFileServer audit, internal", problems=PROBLEMS, openapi_path=None, probes=PROBES
+    )
+    app.state.docs = docs
+    app.state.settings = settings
     app.state.appendable = appendable
     app.include_router(routes.internal)
+    app.include_router(reading_routes.internal)
     return app

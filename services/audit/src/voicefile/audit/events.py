@@ -73,26 +73,34 @@ def actor_of(entry: bytes) -> str:
     return Deed.FromString(entry).actor
 
 
+def deed_of(entry: bytes) -> Deed:
+    """An entry as it is read; it is never written again."""
+    return Deed.FromString(entry)
+
+
 def shown(entry: bytes) -> Mapping[str, str | int]:
     """An entry in words, for people; what counts is its bytes."""
     deed = Deed.FromString(entry)
     return {
         "deed_id": deed.deed_id,
         "actor": deed.actor,
-        "role": _word(Role.Name, deed.role, "ROLE_"),
-        "action": _word(Action.Name, deed.action, "ACTION_"),
+        "role": word(Role.Name, deed.role, "ROLE_"),
+        "action": word(Action.Name, deed.action, "ACTION_"),
         "object_id": deed.object_id,
-        "purpose": _word(Purpose.Name, deed.purpose, "PURPOSE_"),
-        "outcome": _word(Outcome.Name, deed.outcome, "OUTCOME_"),
+        "purpose": word(Purpose.Name, deed.purpose, "PURPOSE_"),
+        "outcome": word(Outcome.Name, deed.outcome, "OUTCOME_"),
         "at_ms": deed.at_ms,
         "request_id": deed.request_id,
         "boot_id": deed.boot_id,
         "n": deed.n,
         "commitment": deed.commitment.hex(),
+        "related_id": deed.related_id,
+        "bytes_sent": deed.bytes_sent,
     }
 
 
-def _word(name: Callable[[int], str], value: int, prefix: str) -> str:
+def word(name: Callable[[int], str], value: int, prefix: str) -> str:
+    """An enum's value as people read it."""
     try:
         return name(value).removeprefix(prefix).lower().replace("_", "-")
     except ValueError:  # from a later version of the contract

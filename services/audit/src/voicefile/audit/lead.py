@@ -5,7 +5,7 @@ one version as well, and whoever lost reads everything again. It would only be w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -36,6 +36,8 @@ class Lead:
     """None where nobody else could ask for it."""
     monotonic: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    beside: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    """What else the leading instance does, each until it is cancelled."""
 
     @asynccontextmanager
     async def term(self) -> AsyncIterator[None]:
@@ -71,7 +73,7 @@ class Lead:
         async with asyncio.TaskGroup() as tasks:
             publishing = tasks.create_task(self.publisher.run())
             sequencing = tasks.create_task(self.sequencer.run())
-            beside = [tasks.create_task(gaps.run())]
+            beside = [tasks.create_task(work()) for work in (gaps.run, *self.beside)]
             if self.pulse is not None:
                 beside.append(tasks.create_task(self.pulse.beat_while(self.sequencer)))
             try:

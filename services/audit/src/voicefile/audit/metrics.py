@@ -60,6 +60,19 @@ def publish_lag_seconds() -> Gauge:
     return Gauge("voicefile_audit_publish_lag_seconds", "Age of the oldest unpublished deed")
 
 
+@lru_cache(maxsize=1)
+def releases_unmatched() -> Counter:
+    """Keys given out whose listening never ended in the log, or ends without a key.
+
+    Alarm at once: somebody's deeds are lost, or audio left without a release.
+    """
+    return Counter(
+        "voicefile_audit_releases_unmatched",
+        "Releases without an outcome, and outcomes without a release",
+        ("missing",),
+    )
+
+
 SHOWN = (
     leading,
     sequencing_seconds,
@@ -68,5 +81,6 @@ SHOWN = (
     deeds_missing,
     events_unreadable,
     publish_lag_seconds,
+    releases_unmatched,
 )
 """Those that are there from the start, so that an alarm over them has something to read."""

@@ -55,5 +55,18 @@ class AuditSettings(BaseSettings):
     gap_after_s: Annotated[float, Field(gt=0)] = 60.0
     """A missing number is out of order for this long; then it is reported as a gap."""
 
+    index_segments_max: Annotated[int, Field(ge=1, le=1_000)] = 64
+    """Segments that are made findable in one step."""
+
+    search_steps_max: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Segments and empty hours or days that one search looks at; then it tells where to go on."""
+
+    outcome_within_s: Annotated[int, Field(ge=60)] = 6 * 3_600
+    """When the end of a listening is missed: sessions and agents' tokens live for an hour or two,
+    and nobody listens without one."""
+
+    outcome_look_s: Annotated[float, Field(gt=0)] = 60.0
+    """How often is looked for releases that miss their end."""
+
     entries_page_max: Annotated[int, Field(ge=1, le=1_000)] = 500
     """Entries of one answer to an auditor."""

@@ -96,6 +96,29 @@ class LogKey(Struct, frozen=True):
     created_at_s: int
 
 
+class Findable(Struct, frozen=True):
+    """By what a segment is found again: tokens of what stands in it (`findable.py`)."""
+
+    first: int
+    stop: int
+    tokens: list[int]
+
+
+class Indexed(Struct, frozen=True):
+    """How far a log's segments can be found by what is in them. Its id is the log's name."""
+
+    stop: int
+
+
+class Watched(Struct, frozen=True):
+    """A release or the end of its listening, until both are in the log. Its id is the release's."""
+
+    granted: bool
+    ended: bool
+    due_at_s: int | None
+    """When the other half is missed; None once that was told."""
+
+
 class Unreadable(Struct, frozen=True):
     """An event that holds no deed audit can take in, kept for whoever looks into it."""
 
@@ -131,7 +154,23 @@ KEYS = Collection("log_keys")
 UNREADABLE = Collection("unreadable")
 PULSE = Collection("pulse")
 """One document without content: its version moves while an instance leads."""
-COLLECTIONS = (SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES)
+FINDABLE = Collection("findable", indexes=(Index("token", "tokens"),))
+INDEXED = Collection("indexed")
+WATCHED = Collection("watched", indexes=(Index("due", "due_at_s"),))
+COLLECTIONS = (
+    SEGMENTS,
+    TILES,
+    HEADS,
+    BOOTS,
+    KEYS,
+    UNREADABLE,
+    PULSE,
+    FINDABLE,
+    INDEXED,
+    WATCHED,
+    DEEDS,
+    LEASES,
+)
 """What audit's store has to declare."""
 
 
