@@ -25,6 +25,7 @@ from voicefile.auth.listening.listeners import (
     recording_of,
 )
 from voicefile.auth.records import Stored
+from voicefile.auth.refusals import refusal_told
 from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access, Recording, RecordingDetails
 from voicefile.auth.tampering import tampering_told
@@ -82,10 +83,12 @@ async def _released(doors: Doors, bearer: str, wish: Wish) -> Released:
     listener = await listener_of(doors, bearer, request_id=wish.request_id)
     if listener.role is Role.CARE and wish.purpose is None:
         raise PurposeMissing
-    access = await access_of(
-        doors, listener, request_id=wish.request_id, recording=wish.recording_id
-    )
-    recording = recording_of(listener, access, wish.recording_id)
+    wished = _deed(listener, Action.ACTION_RELEASE_GRANTED, wish, release="")
+    async with refusal_told(doors.ports.deeds, wished, NotHearable):
+        access = await access_of(
+            doors, listener, request_id=wish.request_id, recording=wish.recording_id
+        )
+        recording = recording_of(listener, access, wish.recording_id)
     _require_usable(wish.instance_key)
     release, joined = await _granted_or_joined(doors, listener, access, wish)
     return await _sealed(doors, recording, release, wish, joined=joined)
