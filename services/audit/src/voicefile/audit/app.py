@@ -30,6 +30,7 @@ from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
+from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DeedSeries
 from voicefile.docstore.lease import ALONE, Leadership
 from voicefile.docstore.led import led
@@ -167,6 +168,7 @@ def _public(
     app.state.readings = Readings(docs, series)
     app.include_router(routes.public)
     app.include_router(reading_routes.public)
+    tell_refused_doors(app, series)
     return app
 
 

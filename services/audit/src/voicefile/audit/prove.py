@@ -125,6 +125,12 @@ async def prove_recording(
     return Proof(entry, await _inclusion(docs, tenant, entry.index, head.size), head.checkpoint)
 
 
+async def require_filed(docs: DocStore, tenant: str, recording: str, *, head: Head) -> None:
+    """Raises NotFound unless the recording's receipt is in this log, under this head."""
+    if (await _vouching(docs, tenant, recording)).index >= head.size:
+        raise NotFound
+
+
 async def _vouching(docs: DocStore, tenant: str, recording: str) -> Entry:
     theirs = TenantCollection(docs, SEGMENTS, tenant)
     # Ordered by id, and so by place: the first deed that vouches counts.

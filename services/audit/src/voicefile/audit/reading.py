@@ -12,6 +12,7 @@ from voicefile.audit.prove import (
     prove_recording,
     read_entries,
     read_head,
+    require_filed,
     tenant_of,
 )
 from voicefile.audit.recordings import look_up_recording
@@ -101,14 +102,19 @@ class Readings:
     ) -> tuple[Head, Found]:
         """Deeds about one recording of the reader's tenant, how its listenings ended among them.
 
-        Of a foreign recording there is nothing in this log, as of a missing one.
+        Raises NotFound; also of a foreign one that somebody of the tenant has asked for in vain.
         """
-        tenant = by.principal.tenant
-        head = await read_head(self._docs, tenant)
+        tenant, action = by.principal.tenant, Action.ACTION_LOG_READ
+        try:
+            head = await read_head(self._docs, tenant)
+            await require_filed(self._docs, tenant, recording, head=head)
+        except NotFound:
+            await self._series.record(by.deed(action, recording, Outcome.OUTCOME_REFUSED))
+            raise
         found = await look_up_recording(
             self._docs, tenant, recording, head=head, cursor=cursor, bounds=bounds
         )
-        await self._series.record(by.deed(Action.ACTION_LOG_READ, recording, Outcome.OUTCOME_DONE))
+        await self._series.record(by.deed(action, recording, Outcome.OUTCOME_DONE))
         return head, found
 
     async def _own_head(self, log: str, by: Reader, action: Action) -> Head:
