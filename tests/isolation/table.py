@@ -119,6 +119,10 @@ async def a_release(cell: Cell) -> Ask:
     )
 
 
+async def a_recording(cell: Cell) -> Ask:
+    return Ask(json={"recording_id": cell.value})
+
+
 async def a_renewal(cell: Cell) -> Ask:
     return Ask(json={"instance_key": text(cell.home.instance.public)})
 
@@ -183,6 +187,15 @@ async def a_tile(cell: Cell) -> Ask:
 
 async def a_page(_: Cell) -> Ask:
     return Ask(params={"limit": "1000"})
+
+
+async def a_role(_: Cell) -> Ask:
+    # Services' deeds: nobody's refusals, which repeat whatever id was asked for, are among them.
+    return Ask(params={"role": "service"})
+
+
+async def of_tenant(cell: Cell) -> Ask:
+    return Ask(params={"tenant": cell.home.id})
 
 
 def upload(cell: Cell, **changes: Any) -> Ask:
@@ -320,6 +333,13 @@ AUTH_INSIDE = (
         bearer_matters=True,
     ),
     Row(
+        "POST /auth/internal/v1/hearings",
+        frozenset({Who.PLAYBACK}),
+        thing=Thing.RECORDING,
+        ask=a_recording,
+        bearer_matters=True,
+    ),
+    Row(
         "POST /auth/internal/v1/releases",
         frozenset({Who.PLAYBACK}),
         ok=201,
@@ -364,6 +384,31 @@ AUDIT = (
         ask=a_page,
         shown=without_refusals,
     ),
+    Row(
+        "GET /audit/v1/logs/{log}/deeds",
+        AUDITORS | OPERATORS,
+        thing=Thing.LOG,
+        ask=a_page,
+        shown=without_refusals,
+    ),
+    Row(
+        "GET /audit/v1/logs/{log}/export",
+        AUDITORS | OPERATORS,
+        thing=Thing.LOG,
+        ask=a_role,
+    ),
+    Row(
+        "GET /audit/v1/recordings/{recording_id}/deeds",
+        AUDITORS,
+        thing=Thing.RECORDING,
+    ),
+    Row(
+        "GET /audit/internal/v1/recordings/{recording_id}/hearings",
+        frozenset({Who.AUTH}),
+        thing=Thing.RECORDING,
+        absent=200,  # nobody heard it
+        ask=of_tenant,
+    ),
     Row("GET /audit/v1/recordings/{recording_id}/proof", PROVERS, thing=Thing.RECORDING),
     Row("GET /audit/internal/v1/appendable", frozenset({Who.AUTH})),
 )
@@ -388,6 +433,7 @@ PLAYBACK = (
     ),
     Row("GET /playback/v1/recordings/{recording_id}/audio", LISTENERS, thing=Thing.RECORDING),
     Row("GET /playback/v1/recordings/{recording_id}/peaks", LISTENERS, thing=Thing.RECORDING),
+    Row("GET /playback/v1/recordings/{recording_id}/hearings", CUSTOMERS, thing=Thing.RECORDING),
 )
 
 TABLE = {

@@ -305,7 +305,7 @@ async def test_a_search_is_a_deed_and_so_is_one_that_is_refused(
     assert [(d["action"], d["outcome"], d["object_id"], d["purpose"]) for d in deeds] == [
         ("log-read", "done", tenant, "legal"),
         ("log-exported", "done", tenant, "legal"),
-        ("log-read", "done", OBJECTS[0], "legal"),
+        ("log-read", "refused", OBJECTS[0], "legal"),
         ("log-read", "refused", other_tenant, "unspecified"),
         ("log-exported", "refused", other_tenant, "unspecified"),
     ]

@@ -1,0 +1,9 @@
+import pytest_asyncio
+from tests.isolation.world import world
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vault(tmp_path_factory):
+    """A vault with three tenants and everybody in them."""
+    async with world(tmp_path_factory.mktemp("deeds")) as running:
+        yield running
