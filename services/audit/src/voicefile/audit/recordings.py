@@ -71,7 +71,9 @@ async def look_up_hearings(
     """Who heard it, oldest first, and where to go on."""
     wanted = Wanted(object_id=recording, actions=HEARD, outcome=Outcome.OUTCOME_DONE)
     found = await look_up(docs, tenant, wanted, head=head, cursor=cursor, bounds=bounds)
-    return [_hearing(entry) for entry in found.entries], found.cursor
+    # Two services tell of it, and either may be the first to reach the log.
+    hearings = sorted(map(_hearing, found.entries), key=lambda hearing: hearing.at_ms)
+    return hearings, found.cursor
 
 
 def _hearing(entry: Entry) -> Hearing:

@@ -105,7 +105,7 @@ class Pages:
         role, purpose = hearing["role"], hearing["purpose"]
         at = datetime.fromtimestamp(int(hearing["at_ms"]) / 1000, tz=UTC)
         return {
-            "at": f"{_moment(at.isoformat(), language)} UTC",
+            "at": f"{_moment(at.isoformat(), language)} (UTC)",
             "who": texts.get(f"heard_{role}", texts["heard_other"]),
             "purpose": texts.get(f"purpose_{purpose}", "–"),
             "how": texts["heard_downloaded" if hearing["downloaded"] else "heard_listened"],
