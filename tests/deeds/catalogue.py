@@ -91,6 +91,7 @@ ROUTES: Final[dict[str, Writes]] = {
     "POST /auth/internal/v1/issues/{recording}/answer": exempt(
         "ingest's `recording-read`: the answer leaves once more"
     ),
+    "POST /auth/internal/v1/manifests": exempt("ingest's `manifest-read`"),
     "POST /auth/internal/v1/blobs/known": exempt(PROBE),
     "GET /auth/internal/v1/recordings/{recording}": exempt("ingest's `recording-read`"),
     "POST /auth/internal/v1/hearable": Writes(("recordings-listed",), ("recordings-listed",)),
@@ -125,6 +126,7 @@ ROUTES: Final[dict[str, Writes]] = {
     ),
     "GET /ingest/v1/recordings/{recording_id}": Writes(("recording-read",), ("recording-read",)),
     "GET /ingest/v1/changes": Writes(("changes-read",)),
+    "GET /ingest/v1/manifests": Writes(("manifest-read",), ("manifest-read",)),
     # playback
     "GET /playback/v1/openapi.json": exempt(PUBLIC),
     "GET /playback/v1/recordings": Writes(("recordings-listed",), ("recordings-listed",)),
@@ -233,7 +235,6 @@ ALSO: Final[dict[str, str]] = {
 NOT_WRITTEN_YET: Final[dict[str, str]] = {
     "recording-held": "holding against erasure",
     "recording-erased": "erasing",
-    "manifest-read": "a partner fetches a day's manifest",
 }
 """In the contract, for what does not exist yet."""
 

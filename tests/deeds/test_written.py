@@ -16,11 +16,17 @@ from tests.stand import metadata
 
 from voicefile.identity.ids import new_id
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# One request after the other, each with a sign-in or an upload before it where it takes one.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 ASKERS_MAX = 2
 """Of those who may, so many ask: each route treats all of a role alike."""
 SECOND_OF_A_LISTENING = "GET /playback/v1/recordings/{recording_id}/peaks"
+SEEN_ELSEWHERE = {
+    SECOND_OF_A_LISTENING,
+    # A day has to be over first: tests/services/ingest/test_manifests.py
+    "GET /ingest/v1/manifests",
+}
 NOTHING_FOUND = "POST /auth/v1/customer-searches"
 OF_NOBODY = {
     # Asked with an id that nobody has, by nobody in particular: counted.
@@ -42,7 +48,8 @@ def positions(row: Row) -> Iterator[Position]:
 def expected(row: Row, who: Who, position: Position) -> Counter[str]:
     """What the catalogue says of this request."""
     writes = ROUTES[row.route]
-    own = row.thing is None or (position is Position.OWN and row.reached_by(who))
+    reached = row.thing is None or (position is Position.OWN and row.reached_by(who))
+    own = reached and row.ok < 400
     if own or who in row.indifferent or row.absent == 200:
         if row.route == SECOND_OF_A_LISTENING:
             return Counter()  # the audio before was the first
@@ -77,8 +84,8 @@ async def test_every_route_writes_what_the_catalogue_says(vault: World) -> None:
     for asked in drive.asked:
         written.setdefault(asked.what, set()).update(deed["outcome"] for deed in asked.deeds)
     for route, writes in ROUTES.items():
-        if "/portal/" not in route and writes.done:
-            assert "done" in written.get(route, set()) or route == SECOND_OF_A_LISTENING, route
+        if "/portal/" not in route and writes.done and route not in SEEN_ELSEWHERE:
+            assert "done" in written.get(route, set()), route
 
 
 def misnamed(asked: list[Asked]) -> list[str]:

@@ -194,6 +194,24 @@ async def a_role(_: Cell) -> Ask:
     return Ask(params={"role": "service"})
 
 
+async def a_day(cell: Cell) -> Ask:
+    return Ask(
+        json={
+            "tenant": cell.home.id,
+            "partner": cell.value,
+            "day": "2026-01-20",
+            "first": 1,
+            "last": 0,
+            "entries_sha256": "00" * 32,
+            "previous_sha256": "",
+        }
+    )
+
+
+async def a_day_that_is_over(_: Cell) -> Ask:
+    return Ask(params={"day": "2026-01-20"})
+
+
 async def of_tenant(cell: Cell) -> Ask:
     return Ask(params={"tenant": cell.home.id})
 
@@ -311,6 +329,12 @@ AUTH_INSIDE = (
         ask=a_kept_answer,
     ),
     Row(
+        "POST /auth/internal/v1/manifests",
+        frozenset({Who.INGEST}),
+        thing=Thing.PARTNER,
+        ask=a_day,
+    ),
+    Row(
         "POST /auth/internal/v1/blobs/known",
         frozenset({Who.INGEST}),
         thing=Thing.BLOB,
@@ -416,6 +440,8 @@ AUDIT = (
 INGEST = (
     Row("GET /ingest/v1/openapi.json", EVERYBODY),
     Row("GET /ingest/v1/changes", PARTNERS),
+    # Nobody here has a day behind them: the route finds none, for whoever may ask.
+    Row("GET /ingest/v1/manifests", PARTNERS, ok=404, ask=a_day_that_is_over),
     Row("GET /ingest/v1/recordings/{recording_id}", PARTNERS, thing=Thing.RECORDING),
     Row("POST /ingest/v1/recordings", PARTNERS, ok=201, ask=an_upload),
     Row("POST /ingest/v1/recordings", PARTNERS, ok=201, thing=Thing.JOINABLE, ask=a_join),
