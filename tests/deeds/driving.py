@@ -83,6 +83,10 @@ class Drive:
         A deed names the request that a service of ours was answering, which is another one for
         each service; so it belongs to the request in whose time it was written.
         """
+        for store in self.vault.stand.stores.values():
+            async with asyncio.timeout(60):
+                while await store.pending(1):
+                    await asyncio.sleep(0.05)
         await self.vault.stand.settled()
         deeds = [deed for log in await self._logs() for deed in log]
         for asked in self.asked:
