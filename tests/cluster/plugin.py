@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = NOT_FOR_A_CLUSTER.get(item.nodeid.split("::", maxsplit=1)[0])
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=f"NOT FOR A CLUSTER: {reason}"))
-        else:
+        elif item.get_closest_marker("timeout") is None:
             # Over a network, with two cores for a dozen processes.
             item.add_marker(pytest.mark.timeout(600))
 

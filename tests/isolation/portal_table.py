@@ -160,6 +160,11 @@ PAGES = (
     Page("GET /portal/recordings", CUSTOMERS),
     Page("GET /portal/recordings/{recording_id}", CUSTOMERS, thing=Thing.RECORDING),
     Page(
+        "GET /portal/recordings/{recording_id}/heard",
+        CUSTOMERS,
+        thing=Thing.RECORDING,
+    ),
+    Page(
         "GET /portal/recordings/{recording_id}/{part}", CUSTOMERS, thing=Thing.RECORDING, ask=audio
     ),
     Page(

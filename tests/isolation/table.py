@@ -119,6 +119,10 @@ async def a_release(cell: Cell) -> Ask:
     )
 
 
+async def a_recording(cell: Cell) -> Ask:
+    return Ask(json={"recording_id": cell.value})
+
+
 async def a_renewal(cell: Cell) -> Ask:
     return Ask(json={"instance_key": text(cell.home.instance.public)})
 
@@ -183,6 +187,33 @@ async def a_tile(cell: Cell) -> Ask:
 
 async def a_page(_: Cell) -> Ask:
     return Ask(params={"limit": "1000"})
+
+
+async def a_role(_: Cell) -> Ask:
+    # Services' deeds: nobody's refusals, which repeat whatever id was asked for, are among them.
+    return Ask(params={"role": "service"})
+
+
+async def a_day(cell: Cell) -> Ask:
+    return Ask(
+        json={
+            "tenant": cell.home.id,
+            "partner": cell.value,
+            "day": "2026-01-20",
+            "first": 1,
+            "last": 0,
+            "entries_sha256": "00" * 32,
+            "previous_sha256": "",
+        }
+    )
+
+
+async def a_day_that_is_over(_: Cell) -> Ask:
+    return Ask(params={"day": "2026-01-20"})
+
+
+async def of_tenant(cell: Cell) -> Ask:
+    return Ask(params={"tenant": cell.home.id})
 
 
 def upload(cell: Cell, **changes: Any) -> Ask:
@@ -298,6 +329,12 @@ AUTH_INSIDE = (
         ask=a_kept_answer,
     ),
     Row(
+        "POST /auth/internal/v1/manifests",
+        frozenset({Who.INGEST}),
+        thing=Thing.PARTNER,
+        ask=a_day,
+    ),
+    Row(
         "POST /auth/internal/v1/blobs/known",
         frozenset({Who.INGEST}),
         thing=Thing.BLOB,
@@ -317,6 +354,13 @@ AUTH_INSIDE = (
         thing=Thing.CREDENTIAL,
         ask=care_listing,
         on_behalf_of=Who.CARE,
+        bearer_matters=True,
+    ),
+    Row(
+        "POST /auth/internal/v1/hearings",
+        frozenset({Who.PLAYBACK}),
+        thing=Thing.RECORDING,
+        ask=a_recording,
         bearer_matters=True,
     ),
     Row(
@@ -349,6 +393,15 @@ AUTH_INSIDE = (
 AUDIT = (
     Row("GET /audit/v1/openapi.json", EVERYBODY),
     Row("GET /audit/v1/logs/{log}/checkpoint", EVERYBODY, thing=Thing.LOG, shared=True),
+    # No witness cosigns for these vaults: everybody is told that there is nothing.
+    Row(
+        "GET /audit/v1/logs/{log}/checkpoint/cosigned",
+        EVERYBODY,
+        ok=404,
+        thing=Thing.LOG,
+        shared=True,
+    ),
+    Row("GET /audit/v1/logs/{log}/timestamps", EVERYBODY, thing=Thing.LOG, shared=True),
     Row("GET /audit/v1/logs/{log}/key", EVERYBODY, thing=Thing.LOG, shared=True),
     Row(
         "GET /audit/v1/logs/{log}/tile/{tile}",
@@ -364,6 +417,31 @@ AUDIT = (
         ask=a_page,
         shown=without_refusals,
     ),
+    Row(
+        "GET /audit/v1/logs/{log}/deeds",
+        AUDITORS | OPERATORS,
+        thing=Thing.LOG,
+        ask=a_page,
+        shown=without_refusals,
+    ),
+    Row(
+        "GET /audit/v1/logs/{log}/export",
+        AUDITORS | OPERATORS,
+        thing=Thing.LOG,
+        ask=a_role,
+    ),
+    Row(
+        "GET /audit/v1/recordings/{recording_id}/deeds",
+        AUDITORS,
+        thing=Thing.RECORDING,
+    ),
+    Row(
+        "GET /audit/internal/v1/recordings/{recording_id}/hearings",
+        frozenset({Who.AUTH}),
+        thing=Thing.RECORDING,
+        absent=200,  # nobody heard it
+        ask=of_tenant,
+    ),
     Row("GET /audit/v1/recordings/{recording_id}/proof", PROVERS, thing=Thing.RECORDING),
     Row("GET /audit/internal/v1/appendable", frozenset({Who.AUTH})),
 )
@@ -371,6 +449,8 @@ AUDIT = (
 INGEST = (
     Row("GET /ingest/v1/openapi.json", EVERYBODY),
     Row("GET /ingest/v1/changes", PARTNERS),
+    # Nobody here has a day behind them: the route finds none, for whoever may ask.
+    Row("GET /ingest/v1/manifests", PARTNERS, ok=404, ask=a_day_that_is_over),
     Row("GET /ingest/v1/recordings/{recording_id}", PARTNERS, thing=Thing.RECORDING),
     Row("POST /ingest/v1/recordings", PARTNERS, ok=201, ask=an_upload),
     Row("POST /ingest/v1/recordings", PARTNERS, ok=201, thing=Thing.JOINABLE, ask=a_join),
@@ -388,6 +468,7 @@ PLAYBACK = (
     ),
     Row("GET /playback/v1/recordings/{recording_id}/audio", LISTENERS, thing=Thing.RECORDING),
     Row("GET /playback/v1/recordings/{recording_id}/peaks", LISTENERS, thing=Thing.RECORDING),
+    Row("GET /playback/v1/recordings/{recording_id}/hearings", CUSTOMERS, thing=Thing.RECORDING),
 )
 
 TABLE = {

@@ -95,7 +95,11 @@ async def test_an_operator_is_let_into_nothing_but_the_platforms_log(vault):
         for row in table
         if Who.OPERATOR in row.may and row.may != EVERYBODY
     }
-    assert may == {"GET /audit/v1/logs/{log}/entries"}
+    assert may == {
+        "GET /audit/v1/logs/{log}/entries",
+        "GET /audit/v1/logs/{log}/deeds",
+        "GET /audit/v1/logs/{log}/export",
+    }
     home = vault.homes[0]
     answer = await vault.stand.client.get(
         "/audit/v1/logs/platform/entries",

@@ -1,10 +1,12 @@
 """The partner guide to the letter, on a vault started as it says; and the vault's next start."""
 
+import base64
 import hashlib
 import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.stand import metadata
 
 from voicefile.cli.partner import sample
 from voicefile.ingest.schemas import parse_metadata
+from voicefile.verify.digits import spoken_digits
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "partner-guide.md"
@@ -42,6 +45,7 @@ class Starts:
         self.desk.mkdir()
         # The guide is read with the repository at hand and the vault's data in var/.
         (self.desk / "cli").symlink_to(ROOT / "cli")
+        (self.desk / ".venv").symlink_to(sys.prefix)
         with vault_process(self.desk / "var", folder / "first") as vault:
             self.first_took_s = vault.started_in_s
             self.told = (vault.data / "demo.json").read_bytes()
@@ -107,6 +111,28 @@ def test_every_command_of_the_guide_works(starts):
     assert len(starts.answers["reissued"]["pin"]) == len(answer["pin"])
     changes = starts.answers["changes"]["changes"]
     assert answer["recording_id"] in {change["recording_id"] for change in changes}
+
+
+@needs_curl
+def test_the_guide_ends_with_a_receipt_that_is_proven(starts):
+    said = starts.ran.stdout
+    assert said.startswith("PROVEN\n")
+    assert starts.answers["answer"]["recording_id"] in said
+    digits = spoken_digits(starts.answers["answer"]["receipt"])
+    assert f"{digits[:3]} {digits[3:]}\n" in said
+
+
+@needs_curl
+def test_the_guide_lists_the_claims_of_a_receipt(starts):
+    claims = starts.answers["answer"]["receipt"].split(".")[1]
+    held = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    section = GUIDE.read_text().partition("| claim |")[2].partition("\n\n")[0]
+    listed = [row.split("|")[1] for row in section.splitlines()[2:]]
+    assert set(re.findall(r"`(\w+)`", " ".join(listed))) == set(held)
+    parts = json.loads(re.search(r'"contract_parts": (\[.+?\])', GUIDE.read_text())[1])
+    shown = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    assert f"`{shown}`" in section
+    assert held["contract_parts_sha256"] == hashlib.sha256(shown.encode()).hexdigest()
 
 
 @needs_curl

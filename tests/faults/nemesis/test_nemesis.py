@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 LONG = os.environ.get("VOICEFILE_FAULTS") == "long"
-LASTS_S = float(os.environ.get("VOICEFILE_FAULTS_S", "1200" if LONG else "150"))
+LASTS_S = float(os.environ.get("VOICEFILE_FAULTS_S", "1200" if LONG else "120"))
 """No fault is begun after this. Before it all is started, and after it all is judged."""
 LONGEST_S = 20.0 if LONG else 3.0
 BROKER_AWAY_S = 600.0 if LONG else 8.0

@@ -173,10 +173,17 @@ def test_a_level_that_was_turned_down_changes_nothing(lines, name):
     assert lines() == []
 
 
+def untouched(logger):
+    """As a library's logger is before anybody gave it something to write with."""
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
 def test_what_a_library_was_given_to_write_with_is_taken_away(out, capfd, request):
-    for name in ("botocore", "urllib3", "pymongo"):
-        logging.getLogger(name).propagate = False
-        request.addfinalizer(lambda name=name: setattr(logging.getLogger(name), "propagate", True))
+    for logger in map(logging.getLogger, ("botocore", "urllib3", "pymongo")):
+        logger.propagate = False
+        request.addfinalizer(lambda logger=logger: untouched(logger))
     botocore.session.Session().set_debug_logger("botocore")
     urllib3.add_stderr_logger()
     request.getfixturevalue("configured")

@@ -46,7 +46,7 @@ PERSONAL = [
 
 
 @pytest.mark.parametrize("text", PERSONAL)
-@pytest.mark.parametrize("field", ["tenant", "object_id", "request_id"])
+@pytest.mark.parametrize("field", ["tenant", "object_id", "request_id", "related_id"])
 def test_nothing_personal_enters_a_deed(field: str, text: str) -> None:
     with pytest.raises(UnfitForTheLog) as refusal:
         replace(FIT, **{field: text})
@@ -84,6 +84,8 @@ def test_ids_and_codes_name_objects(code: str) -> None:
         {"purpose": 77},
         {"commitment": b"short"},
         {"at_ms": -1},
+        {"bytes_sent": -1},
+        {"bytes_sent": 2**63},
     ],
 )
 def test_every_field_says_something_known(change: dict[str, object]) -> None:

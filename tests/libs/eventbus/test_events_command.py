@@ -9,8 +9,18 @@ from pathlib import Path
 
 from tests.engines.certificates import certificate
 from tests.engines.kafka import Kafka
-from tests.libs.eventbus.brokers import OPERATOR, bus_for, events_of, fresh_service
+from tests.libs.eventbus.brokers import (
+    OPERATOR,
+    bus_for,
+    events_of,
+    fresh,
+    fresh_service,
+    topics,
+)
 
+from voicefile.audit.events import TOPIC as AUDIT_TOPIC
+from voicefile.contracts.deed.v1 import Action
+from voicefile.contracts.deed.v1 import Event as DeedEvent
 from voicefile.eventbus.conformance import Listener, until
 from voicefile.eventbus.dead_letter import DeadLetter
 from voicefile.eventbus.port import Event
@@ -43,6 +53,12 @@ def _voicefile(*arguments: str, told: Mapping[str, str]) -> subprocess.Completed
     )
 
 
+def replayed(audited: Listener) -> list[str]:
+    """What the log would say was brought again."""
+    deeds = [DeedEvent.FromString(event.payload).deed for event in audited.heard]
+    return [deed.object_id for deed in deeds if deed.action == Action.ACTION_EVENT_REPLAYED]
+
+
 async def test_what_was_buried_is_listed_and_brought_again(kafka: Kafka) -> None:
     service, topic = await fresh_service(kafka)
     poison = [Event(f"{at:032x}", topic, f"k{at}", b"what nobody may read") for at in (1, 2)]
@@ -56,7 +72,11 @@ async def test_what_was_buried_is_listed_and_brought_again(kafka: Kafka) -> None
     bus = bus_for(kafka, service, on_dead_letter=rung.append)
     bus.subscribe(topic, group=service, handler=listener)
     events = events_of(topic, 10)
-    async with bus.running():
+    await topics(kafka, AUDIT_TOPIC)
+    audited = Listener()
+    audit = bus_for(kafka, fresh())
+    audit.subscribe(AUDIT_TOPIC, group=fresh(), handler=audited)
+    async with bus.running(), audit.running():
         await bus.publish([*events[:5], *poison, *events[5:]])
         await until(lambda: len(rung) == 2)
         shown = await voicefile("dead", "--service", service, told=told(kafka))
@@ -70,6 +90,8 @@ async def test_what_was_buried_is_listed_and_brought_again(kafka: Kafka) -> None
         assert (done.returncode, done.stderr) == (0, "")
         assert "1 of 1 published again" in done.stdout
         await until(lambda: listener.has(poison[:1]))
+        await until(lambda: poison[0].id in replayed(audited))
+        assert poison[1].id not in replayed(audited)
         assert (
             "1 dead letters"
             in (await voicefile("dead", "--service", service, told=told(kafka))).stdout

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -202,19 +203,29 @@ class House:
 
 @asynccontextmanager
 async def house_over(
-    docs: SqliteDocStore, root: Path, *, every_s: float = 0.01, publishing: bool = True
+    docs: SqliteDocStore,
+    root: Path,
+    *,
+    every_s: float = 0.01,
+    publishing: bool = True,
+    now_s: Callable[[], float] = lambda: NOW_S,
+    **outside: Any,
 ) -> AsyncIterator[House]:
     public = SIGNER.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     bus = MemoryEventBus()
     service = build(
-        AuditSettings(checkpoint_every_s=every_s),
+        AuditSettings(
+            **{"offer_every_s": 0.05, "offer_again_s_max": 0.5, "stamp_look_every_s": 0.05}
+            | {"checkpoint_every_s": every_s}
+            | outside
+        ),
         deployment=DEPLOYMENT,
         docs=docs,
         bus=bus,
         root=FileRootKey(root),
         tokens=TokenVerifier(FixedKeySet({"k": public}), issuer=DEPLOYMENT, now=lambda: NOW_S),
         on_failure=lambda _: None,
-        now_s=lambda: NOW_S,
+        now_s=now_s,
     )
     house = House(service, bus, docs)
     if not publishing:

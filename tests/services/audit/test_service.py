@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.entry import commitment
 from voicefile.audit.settings import AuditSettings
+from voicefile.audit.store import SEGMENTS
 from voicefile.contracts.deed.v1 import Action, Deed
 from voicefile.docstore.port import StoreBroken
 from voicefile.eventbus.port import Undelivered
@@ -305,3 +307,49 @@ def test_every_route_has_its_rule(house) -> None:
     assert kinds["/v1/logs/{log}/entries"] is RuleKind.ROLES
     assert kinds["/v1/recordings/{recording_id}/proof"] is RuleKind.ROLES
     assert rules_of(house.service.internal)[("GET", "/internal/v1/appendable")].who == {"auth"}
+
+
+KEY_COMMITTED = hashlib.sha256(b"voicefile/receipt-key\x00kid" + bytes(32)).digest()
+
+
+def opened(instance: Any, tenant: str) -> Any:
+    return instance.does(
+        tenant, action=Action.ACTION_TENANT_OPENED, object_id=tenant, commitment=KEY_COMMITTED
+    )
+
+
+async def test_with_a_receipts_proof_comes_that_of_the_key_that_signed_it(
+    house, tenant, instance, token
+) -> None:
+    events = [*instance.does_often(tenant, 3), opened(instance, tenant), issued(instance, tenant)]
+    await house.bus.publish(events)
+    await house.published(tenant, 5)
+    path = f"/v1/recordings/{RECORDING}/proof"
+    told = (await house.get(path, bearer=token("auditor", tenant))).json()
+    proof = TlogProof.parse(told["receipt_key_proof"])
+    key = VerifierKey.parse(told["verifier_key"])
+    assert proof.checkpoint == told["checkpoint"]
+    proof.verify(commitment(proof.extra[:32], proof.extra[32:]), key)
+    deed = Deed.FromString(proof.extra[32:])
+    assert (deed.object_id, deed.commitment) == (tenant, KEY_COMMITTED)
+
+
+async def test_a_log_without_its_tenants_opening_proves_receipts_all_the_same(
+    filed, tenant, token
+) -> None:
+    path = f"/v1/recordings/{RECORDING}/proof"
+    told = (await filed.get(path, bearer=token("auditor", tenant))).json()
+    assert told["receipt_key_proof"] is None
+
+
+async def test_a_log_that_earlier_versions_began_proves_its_key_too(
+    house, tenant, instance, token
+) -> None:
+    await house.bus.publish([opened(instance, tenant), issued(instance, tenant)])
+    await house.published(tenant, 2)
+    (document,) = await house.docs.ranged(SEGMENTS, "stop", 0, tenant=tenant, limit=1)
+    before = [each for each in document.body["vouched"] if each["recording"] != tenant]
+    await house.docs.replace(SEGMENTS, replace(document, body=document.body | {"vouched": before}))
+    path = f"/v1/recordings/{RECORDING}/proof"
+    told = (await house.get(path, bearer=token("auditor", tenant))).json()
+    assert TlogProof.parse(told["receipt_key_proof"]).index == 0

@@ -16,7 +16,7 @@ from voicefile.auth.tenants.open_tenant import (
 )
 from voicefile.crypto.keyring import sealing_key_statement
 from voicefile.crypto.primitives import verify
-from voicefile.deeds.deed import Actor
+from voicefile.deeds.deed import Actor, Outcome
 from voicefile.identity.principal import Role
 
 
@@ -147,7 +147,12 @@ async def test_an_admin_adds_and_removes_staff(vault, tenant, admin):
     assert (await vault.call("DELETE", path, token=admin)).status_code == 404
     listed = await vault.call("GET", "/v1/principals", token=admin)
     assert [each["active"] for each in listed.json()["principals"]] == [False]
-    assert [deed.object_id for deed in await vault.deeds("PRINCIPAL_REMOVED")] == [made["id"]]
+    removed, refused = await vault.deeds("PRINCIPAL_REMOVED")
+    assert {removed.object_id, refused.object_id} == {made["id"]}
+    assert [each.outcome for each in (removed, refused)] == [
+        Outcome.OUTCOME_DONE,
+        Outcome.OUTCOME_REFUSED,
+    ]
 
 
 @pytest.mark.parametrize(

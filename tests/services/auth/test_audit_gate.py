@@ -93,6 +93,23 @@ async def test_a_vault_too_busy_to_ask_asks_before_it_refuses(log):
         await log.gate.pass_through()
 
 
+async def test_who_is_refused_waits_for_one_question_of_half_a_second(log):
+    """A log that hangs: no yes is left after a second, and no refusal takes another one."""
+    await log.gate.ask()
+    log.fails, log.takes_s = httpx.ReadTimeout("silence"), GateLimits().answer_within_s
+    log.clock.s += GateLimits().yes_lasts_s + 0.01
+    began_s = log.clock.s
+    with pytest.raises(AuditUnavailable):
+        await log.gate.pass_through()
+    assert log.clock.s - began_s <= 0.5
+    assert len(log.asked) == 2
+    assert set(log.asked[1].extensions["timeout"].values()) == {0.5}
+    # It comes round by itself: whoever asks next is let through, and nobody had to reset it.
+    log.fails, log.takes_s = None, 0.0
+    await log.gate.pass_through()
+    assert log.open()
+
+
 async def test_a_slow_yes_is_an_old_one(log):
     log.takes_s = 0.9
     await log.gate.ask()

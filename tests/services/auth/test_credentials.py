@@ -14,7 +14,7 @@ from voicefile.auth.throttling.verifiers import pin_verifier
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.primitives import SealingKeyPair, open_text
 from voicefile.crypto.secret import SecretText
-from voicefile.deeds.deed import Actor
+from voicefile.deeds.deed import Actor, Outcome
 from voicefile.deeds.deed import Purpose as Why
 from voicefile.identity.principal import Role
 
@@ -168,8 +168,9 @@ async def test_frozen_and_restored(vault, credential, token):
     assert slug(await change(vault, credential, token, "freeze")) == "change-not-possible"
     assert (await change(vault, credential, token, "restore")).json()["state"] == "issued"
     assert slug(await change(vault, credential, token, "restore")) == "change-not-possible"
-    assert len(await vault.deeds("CREDENTIAL_FROZEN")) == 1
-    assert len(await vault.deeds("CREDENTIAL_RESTORED")) == 1
+    for action in ("CREDENTIAL_FROZEN", "CREDENTIAL_RESTORED"):
+        outcomes = [deed.outcome for deed in await vault.deeds(action)]
+        assert outcomes == [Outcome.OUTCOME_DONE, Outcome.OUTCOME_REFUSED]
 
 
 async def test_a_freeze_is_taken_back_once_and_says_nothing_of_the_next(

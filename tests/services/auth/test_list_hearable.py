@@ -4,7 +4,7 @@ import pytest
 from tests.services.auth.access_world import a_world
 
 from voicefile.auth.store import RecordingState
-from voicefile.deeds.deed import Purpose, Role
+from voicefile.deeds.deed import Outcome, Purpose, Role
 from voicefile.identity.ids import new_id
 
 
@@ -102,7 +102,11 @@ async def test_foreign_missing_and_unnamed_are_the_same_to_care(world, tenant):
     answers = [await world.inside("hearable", who, why, query=query) for who, query in tries]
     assert {each.status_code for each in answers} == {404}
     assert len({each.content for each in answers}) == 1
-    assert await world.told("RECORDINGS_LISTED") == []
+    told = await world.told("RECORDINGS_LISTED")
+    assert {deed.outcome for deed in told} == {Outcome.OUTCOME_REFUSED}
+    # Of whoever asked, in their own log: a foreign tenant learns nothing of it.
+    assert [deed.tenant == tenant for deed in told] == [False] * 4 + [True]
+    assert [deed.object_id for deed in told[:2]] == [letter.credential, letter.recordings[0]]
 
 
 async def test_care_sees_nothing_without_saying_why(world, tenant):

@@ -12,7 +12,7 @@ from voicefile.auth.store import CredentialState, RecordingState
 from voicefile.auth.tenants.principals import NewPrincipal, add_principal, remove_principal
 from voicefile.crypto.envelope import Context, Kind, object_id
 from voicefile.crypto.primitives import SealingKeyPair, open_sealed
-from voicefile.deeds.deed import Actor, Purpose, Role
+from voicefile.deeds.deed import Actor, Outcome, Purpose, Role
 from voicefile.docstore.port import Document
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Role as Acting
@@ -236,7 +236,10 @@ async def test_foreign_missing_and_unheard_are_the_same_bytes(world, tenant, let
     )
     assert {each.status_code for each in answers} == {404}
     assert len({each.content for each in answers}) == 1
-    assert await world.told("RELEASE_GRANTED") == []
+    told = await world.told("RELEASE_GRANTED")
+    assert {deed.outcome for deed in told} == {Outcome.OUTCOME_REFUSED}
+    assert [deed.object_id for deed in told] == [*wanted, letter.recordings[0]]
+    assert [deed.tenant for deed in told] == [*[tenant] * len(wanted), foreign.tenant]
 
 
 async def test_care_says_why_and_the_deed_repeats_it(world, tenant, letter):

@@ -12,6 +12,8 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
+from voicefile.auth.keys.custody import Signer
+from voicefile.auth.keys.manifests import DayFiled, manifest
 from voicefile.chassis.problems import TYPE_PREFIX
 from voicefile.crypto.envelope import Context, Kind, object_id
 from voicefile.crypto.keyring import sealing_key_statement
@@ -85,6 +87,7 @@ class FakeAuth:
         app.add_api_route("/internal/v1/issues", self.issue, methods=["POST"])
         app.add_api_route("/internal/v1/issues/{recording}/answer", self.answer, methods=["POST"])
         app.add_api_route("/internal/v1/blobs/known", self.known, methods=["POST"])
+        app.add_api_route("/internal/v1/manifests", self.manifest, methods=["POST"])
         app.add_api_route("/internal/v1/recordings/{recording}", self.status, methods=["GET"])
         app.add_api_route("/v1/keys", self.keys, methods=["GET"])
         return app
@@ -195,6 +198,13 @@ class FakeAuth:
         assert len(names) <= 1000
         self.asked.append("known")
         return JSONResponse({"known": sorted(self.owned() & set(names))})
+
+    async def manifest(self, request: Request) -> Response:
+        assert peer_name(request) == "ingest"
+        filed = DayFiled(**await request.json())
+        self.asked.append("manifest")
+        signed = manifest(filed, issuer=DEPLOYMENT, signer=Signer("1", self.signer))
+        return JSONResponse({"manifest": signed})
 
     async def status(self, recording: str, request: Request) -> Response:
         assert peer_name(request) == "ingest"

@@ -95,7 +95,8 @@ async def test_a_partner_bound_to_a_department_uploads_into_it(stand):
 async def test_only_partners_bring_recordings(stand):
     assert (await stand.upload(token="agent")).status_code == 403
     assert (await stand.upload(token="nobody")).status_code == 401
-    assert await stand.events() == []
+    [told] = await stand.events()
+    assert told.deed.action == Action.ACTION_DOOR_REFUSED
 
 
 async def test_an_epoch_that_retired_meanwhile_is_sealed_to_anew(stand):

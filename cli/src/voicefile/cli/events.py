@@ -1,8 +1,8 @@
 """`voicefile events`: the dead letters of a service, listed, and their events brought again.
 
 By somebody who may read and write the topics concerned, which no service may for others' topics:
-the operator of `voicefile prepare kafka`. Nothing is printed but ids, places and reasons. It is
-done for no tenant and shows no content, so it is no deed; what the events cause is, as always.
+the operator of `voicefile prepare kafka`. Nothing is printed but ids, places and reasons. Bringing
+an event again is a deed of the platform; listing shows nobody's content and changes nothing.
 """
 
 # ruff: noqa: PLC0415 - each command loads the engine's client when it needs it.
@@ -65,6 +65,7 @@ async def _dead(settings: PrepareSettings, service: str) -> int:
 
 async def _replay(settings: PrepareSettings, service: str, only: frozenset[str]) -> int:
     from voicefile.cli.prepare_kafka import operators_connection
+    from voicefile.cli.replay_deeds import record_replays
     from voicefile.eventbus.dead_letter import DeadLetter
     from voicefile.eventbus.kafka_dead import DeadLetters, Fate
     from voicefile.eventbus.kafka_publisher import Away
@@ -75,13 +76,17 @@ async def _replay(settings: PrepareSettings, service: str, only: frozenset[str])
         fates[fate] += 1
         sys.stdout.write(f"{letter.event_id or '-'}  {fate.value}\n")
 
-    letters = DeadLetters(operators_connection(settings, _CLIENT), service)
+    connection = operators_connection(settings, _CLIENT)
+    letters = DeadLetters(connection, service)
     try:
         wanted = [
             each.letter
             for each in await letters.buried()
             if not only or each.letter.event_id in only
         ]
+        if wanted:
+            # Recorded before it is done: an event that comes twice has somebody who ordered it.
+            await record_replays(connection, wanted)
         await letters.bring_again(wanted, told=told)
     except Away:
         sys.stderr.write(f"{_AWAY}\n")

@@ -9,7 +9,7 @@ code, and the embedded vault no engine's client.
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 import uvloop
@@ -19,6 +19,7 @@ from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.events import app as events
 from voicefile.cli.prepare import app as prepare
 from voicefile.cli.words import in_words
+from voicefile.witness.commands import app as witness
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__
@@ -27,6 +28,15 @@ tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants.")
 app.add_typer(tenant, name="tenant")
 app.add_typer(prepare, name="prepare")
 app.add_typer(events, name="events")
+app.add_typer(witness, name="witness")
+audit = typer.Typer(no_args_is_help=True, help="Check a tenant's log.")
+app.add_typer(audit, name="audit")
+PASSED_ON: Final = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+"""The verifier's own command line, which is installable without this one, reads the words."""
 
 
 Command = Coroutine[None, None, int]
@@ -98,6 +108,22 @@ def migrate(
     from voicefile.cli.migrate import migrate as run_migrate
 
     _run(run_migrate(_deployment(), service))
+
+
+@app.command(context_settings=PASSED_ON)
+def verify(words: typer.Context) -> None:
+    """Check offline that a recording is the one that was filed; `verify --help` says how."""
+    from voicefile.verify.command import run_verify
+
+    sys.exit(run_verify(words.args, "voicefile verify"))
+
+
+@audit.command(context_settings=PASSED_ON)
+def fsck(words: typer.Context) -> None:
+    """Recount a whole log from a folder or its address; `audit fsck --help` says how."""
+    from voicefile.verify.command import run_fsck
+
+    sys.exit(run_fsck(words.args, "voicefile audit fsck"))
 
 
 @tenant.command("open")

@@ -21,6 +21,7 @@ from voicefile.cli.demo import OPERATOR
 from voicefile.cli.embedded import embedded
 from voicefile.cli.engine_settings import EngineSettings, read
 from voicefile.cli.place import Place
+from voicefile.deeds.deed import Action, Deed
 from voicefile.identity.principal import Role
 
 ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -80,8 +81,9 @@ async def open_one(settings: DeploymentSettings, *, name: str, domain: str) -> i
 
 
 async def list_all(settings: DeploymentSettings) -> int:
-    """Lists tenants."""
+    """Lists tenants; whoever does has looked at all of them, so the platform's log says so."""
     async with _ports(settings) as ports:
+        await ports.deeds.record(Deed(actor=OPERATOR, action=Action.ACTION_ADMINISTRATION_READ))
         async for tenant_id in tenant_ids(ports):
             stored = await tenant_of(tenant_id, ports=ports)
             state = "open" if stored.record.open else "closed"

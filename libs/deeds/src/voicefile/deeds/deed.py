@@ -19,6 +19,7 @@ _CODE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """A code begins with a letter: access IDs, PINs and telephone numbers do not."""
 _REQUEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COMMITMENT_BYTES = 32
+_BYTES_END = 2**63
 
 
 class UnfitForTheLog(ValueError):
@@ -66,6 +67,10 @@ class Deed:
     """SHA-256 of what the deed vouches for, over salted bytes."""
     at_ms: int = 0
     """Unix time; 0: when it is numbered."""
+    related_id: str = ""
+    """The other id the deed ties its object to: of a recording released, the release's."""
+    bytes_sent: int = 0
+    """How many bytes of audio left the vault."""
 
     def __post_init__(self) -> None:
         known = self.action in Action.values() and self.action != Action.ACTION_UNSPECIFIED
@@ -79,6 +84,8 @@ class Deed:
         _check("request_id", not self.request_id or _REQUEST.fullmatch(self.request_id))
         _check("commitment", len(self.commitment) in {0, _COMMITMENT_BYTES})
         _check("at_ms", self.at_ms >= 0)
+        _check("related_id", not self.related_id or _ID.fullmatch(self.related_id))
+        _check("bytes_sent", 0 <= self.bytes_sent < _BYTES_END)
 
 
 def _check(field: str, fit: object) -> None:

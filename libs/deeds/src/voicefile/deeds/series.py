@@ -235,6 +235,8 @@ class DeedSeries(Generic[Fact]):
             n=n,
             commitment=deed.commitment,
             stored_through=self.stored_through,
+            related_id=deed.related_id,
+            bytes_sent=deed.bytes_sent,
         )
         # By object, so that all that is told about one recording or tenant keeps its order.
         key = deed.object_id or deed.tenant or self.boot_id

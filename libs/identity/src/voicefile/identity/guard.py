@@ -31,6 +31,11 @@ class NotIdentified(IdentityError):
 class NotPermitted(IdentityError):
     """Somebody known is asking for what is not theirs to ask."""
 
+    def __init__(self, *args: object, principal: Principal | None = None) -> None:
+        super().__init__(*args)
+        self.principal = principal
+        """Who it is; None for a service, which its certificate names."""
+
 
 class UnruledRoutes(IdentityError):
     """Some routes declare no rule, or more than one."""
@@ -161,7 +166,7 @@ async def _staff(request: Request, rule: Rule) -> Principal:
     except TokenRefused:
         raise NotIdentified from None
     if principal.role not in rule.who:
-        raise NotPermitted
+        raise NotPermitted(principal=principal)
     return principal
 
 

@@ -18,9 +18,9 @@ _NAME = re.compile(r"[^\s+]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
-def key_id(name: str, public: bytes) -> bytes:
+def key_id(name: str, public: bytes, *, kind: bytes = ED25519) -> bytes:
     """Four bytes that tell keys apart; no more than a hint."""
-    return sha256(name.encode() + b"\n" + ED25519 + public)[:KEY_ID_BYTES]
+    return sha256(name.encode() + b"\n" + kind + public)[:KEY_ID_BYTES]
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,40 @@ class VerifierKey:
     public: bytes
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or len(self.public) != PUBLIC_BYTES:
-            raise NoteInvalid("not a verifier key")
+        check_key(self.name, self.public)
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(ED25519 + self.public).decode()
-        return f"{self.name}+{key_id(self.name, self.public).hex()}+{encoded}"
+        return key_text(self.name, self.public, kind=ED25519)
 
     @classmethod
     def parse(cls, text: str) -> "VerifierKey":
         """From `name+id+key`. Raises NoteInvalid."""
-        name, _, rest = text.partition("+")
-        stated_id, _, encoded = rest.partition("+")
-        raw = decoded(encoded)
-        if raw[:1] != ED25519:
-            raise NoteInvalid("not an Ed25519 verifier key")
-        key = cls(name, raw[1:])
-        if key_id(key.name, key.public).hex() != stated_id:
-            raise NoteInvalid("the verifier key's id is another")
-        return key
+        return cls(*parse_key(text, kind=ED25519))
+
+
+def check_key(name: str, public: bytes) -> None:
+    """Whether that can be a key that signs notes. Raises NoteInvalid."""
+    if not _NAME.fullmatch(name) or len(public) != PUBLIC_BYTES:
+        raise NoteInvalid("not a verifier key")
+
+
+def key_text(name: str, public: bytes, *, kind: bytes) -> str:
+    """A public key as `name+id+key`; its first byte says what it signs."""
+    encoded = base64.b64encode(kind + public).decode()
+    return f"{name}+{key_id(name, public, kind=kind).hex()}+{encoded}"
+
+
+def parse_key(text: str, *, kind: bytes) -> tuple[str, bytes]:
+    """Name and public half of `name+id+key`. Raises NoteInvalid."""
+    name, _, rest = text.partition("+")
+    stated_id, _, encoded = rest.partition("+")
+    raw = decoded(encoded)
+    if raw[:1] != kind:
+        raise NoteInvalid("the verifier key is of another kind")
+    check_key(name, raw[1:])
+    if key_id(name, raw[1:], kind=kind).hex() != stated_id:
+        raise NoteInvalid("the verifier key's id is another")
+    return name, raw[1:]
 
 
 def sign_note(text: str, *, name: str, key: SigningKey) -> str:
@@ -66,38 +81,70 @@ def open_note(note: str, key: VerifierKey) -> str:
 
     A wrong signature under this key's name and id spoils the whole note.
     """
-    if len(note) > NOTE_CHARS_MAX:
-        raise NoteInvalid("the note is too long")
-    text, found, lines = note.rpartition("\n\n")
-    if not found or not lines.endswith("\n"):
-        raise NoteInvalid("the note has no signatures")
-    text += "\n"
-    _check_text(text)
-    known = 0
-    signatures = lines.removesuffix("\n").split("\n")
-    if len(signatures) > SIGNATURES_MAX:
-        raise NoteInvalid("the note has too many signatures")
-    for line in signatures:
-        known += _signed(line, text, key)
+    text, lines = split_note(note)
+    known = [line for line in lines if line.by(key.name, key_id(key.name, key.public))]
     if not known:
         raise NoteInvalid("the key did not sign the note")
+    for line in known:
+        check_signature(key.public, text.encode(), line.signature)
     return text
 
 
-def _signed(line: str, text: str, key: VerifierKey) -> bool:
-    match = _SIGNATURE_LINE.fullmatch(line)
-    if match is None or not _NAME.fullmatch(match[1]):
-        raise NoteInvalid("not a signature line")
-    raw = decoded(match[2])
-    if len(raw) <= KEY_ID_BYTES:
-        raise NoteInvalid("not a signature line")
-    if match[1] != key.name or raw[:KEY_ID_BYTES] != key_id(key.name, key.public):
-        return False
+@dataclass(frozen=True)
+class SignatureLine:
+    """One signature of a note, unchecked: whose it says it is, and its bytes."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    def __str__(self) -> str:
+        return f"— {self.name} {base64.b64encode(self.key_id + self.signature).decode()}\n"
+
+    def by(self, name: str, stated_id: bytes) -> bool:
+        """Whether it claims to be that key's."""
+        return self.name == name and self.key_id == stated_id
+
+    @classmethod
+    def parse(cls, line: str) -> "SignatureLine":
+        """From a line without its end. Raises NoteInvalid."""
+        match = _SIGNATURE_LINE.fullmatch(line)
+        if match is None or not _NAME.fullmatch(match[1]):
+            raise NoteInvalid("not a signature line")
+        raw = decoded(match[2])
+        if len(raw) <= KEY_ID_BYTES:
+            raise NoteInvalid("not a signature line")
+        return cls(match[1], raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:])
+
+
+def split_note(note: str) -> tuple[str, list[SignatureLine]]:
+    """A note's text and its signatures, none of them checked. Raises NoteInvalid."""
+    if len(note) > NOTE_CHARS_MAX:
+        raise NoteInvalid("the note is too long")
+    text, found, lines = note.rpartition("\n\n")
+    if not found:
+        raise NoteInvalid("the note has no signatures")
+    text += "\n"
+    _check_text(text)
+    return text, signature_lines(lines)
+
+
+def signature_lines(lines: str) -> list[SignatureLine]:
+    """Signature lines, each with its end, none of them checked. Raises NoteInvalid."""
+    if not lines.endswith("\n"):
+        raise NoteInvalid("the note has no signatures")
+    found = lines.removesuffix("\n").split("\n")
+    if len(found) > SIGNATURES_MAX:
+        raise NoteInvalid("the note has too many signatures")
+    return [SignatureLine.parse(line) for line in found]
+
+
+def check_signature(public: bytes, message: bytes, signature: bytes) -> None:
+    """Returns if it is the key's over this message. Raises NoteInvalid."""
     try:
-        verify(key.public, text.encode(), raw[KEY_ID_BYTES:])
+        verify(public, message, signature)
     except Tampered as tampered:
         raise NoteInvalid("the signature is wrong") from tampered
-    return True
 
 
 def decoded(text: str) -> bytes:

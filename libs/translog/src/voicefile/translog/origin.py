@@ -14,3 +14,8 @@ def log_of(tenant: str) -> str:
 def origin_of(deployment: str, tenant: str) -> str:
     """The first line of the log's checkpoints, and the name of the key that signs them."""
     return f"voicefile/{deployment}/{log_of(tenant)}"
+
+
+def heads_origin(deployment: str, day: str) -> str:
+    """The name of the tree over all logs' heads of a day (2026-11-28); no log is called so."""
+    return f"voicefile/{deployment}/heads/{day}"

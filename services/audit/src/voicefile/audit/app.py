@@ -6,27 +6,34 @@ Of instances over one store, the one that leads appends and publishes, and all o
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
 
-from voicefile.audit import errors, metrics, routes
+from voicefile.audit import errors, metrics, reading_routes, routes
 from voicefile.audit.append import Sequencer
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.checkpoint import Publisher
+from voicefile.audit.collect import Collector
 from voicefile.audit.events import TOPIC, wrap
-from voicefile.audit.lead import Lead
+from voicefile.audit.indexing import Indexer
+from voicefile.audit.lead import Lead, Loop
+from voicefile.audit.outside import outside
 from voicefile.audit.pulse import Pulse
 from voicefile.audit.reading import Readings
+from voicefile.audit.releases import ReleaseWatch
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
+from voicefile.audit.stamp_day import DayStamps
 from voicefile.audit.store import COLLECTIONS
 from voicefile.chassis.metrics import shown
-from voicefile.chassis.problems import NOT_FOUND, Problem
+from voicefile.chassis.problems import INVALID_REQUEST, NOT_FOUND, Problem
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
+from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DeedSeries
 from voicefile.docstore.lease import ALONE, Leadership
 from voicefile.docstore.led import led
@@ -44,7 +51,10 @@ PROBES: Final = frozenset({"/internal/v1/appendable"})
 """Auth asks it four times a second."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations audit's store has gone through; none yet."""
-PROBLEMS: Final[Mapping[type[Exception], Problem]] = {errors.NotFound: NOT_FOUND}
+PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
+    errors.NotFound: NOT_FOUND,
+    errors.CursorUnknown: INVALID_REQUEST,
+}
 
 
 def build(
@@ -83,7 +93,7 @@ def build(
     return Service(
         name="audit",
         public=_public(settings, docs, lead.publisher, series, tokens),
-        internal=_internal(appendable),
+        internal=_internal(settings, docs, appendable),
         running=partial(_running, relay, lead, leadership, log_key),
         ready=partial(_ready, docs, lead.sequencer, leadership),
     )
@@ -99,17 +109,40 @@ def _lead(
     now_s: Callable[[], float],
     monotonic: Callable[[], float],
 ) -> Lead:
-    publisher = Publisher(docs, settings=settings, deployment=deployment, now_s=now_s)
+    ways_out = outside(settings)
+    collector = Collector(
+        docs, ways_out.witnesses, settings=settings, now_s=now_s, monotonic=monotonic
+    )
+    publisher = Publisher(
+        docs, settings=settings, deployment=deployment, on_signed=collector.signed, now_s=now_s
+    )
+    releases = ReleaseWatch(docs, settings=settings, now_s=now_s)
+    indexer = Indexer(docs, settings=settings, watch=releases)
     sequencer = Sequencer(
         docs,
         settings=settings,
-        on_appended=publisher.appended,
+        on_appended=partial(_appended, publisher, indexer),
         on_failure=on_failure,
         now_s=now_s,
         monotonic=monotonic,
     )
     pulse = Pulse(docs, settings=settings, monotonic=monotonic) if pulsing else None
-    return Lead(sequencer, publisher, settings.gap_after_s, pulse, monotonic)
+    stamps = DayStamps(
+        docs,
+        ways_out.stamper,
+        publisher.sign,
+        settings=settings,
+        deployment=deployment,
+        now_s=now_s,
+    )
+    others: tuple[Loop, ...] = (*collector.loops, *stamps.loops, indexer.run, releases.run)
+    lead = Lead(sequencer, publisher, settings.gap_after_s, pulse, monotonic)
+    return replace(lead, outside=ways_out, others=others)
+
+
+def _appended(publisher: Publisher, indexer: Indexer, tenant: str) -> None:
+    publisher.appended(tenant)
+    indexer.appended(tenant)
 
 
 @asynccontextmanager
@@ -122,7 +155,7 @@ async def _running(
     shown(*metrics.SHOWN)
     # In every instance: whoever serves a log says which key signs it.
     lead.publisher.use(await log_key())
-    async with led(leadership, lead.term), relay.running():
+    async with lead.outside.open(), led(leadership, lead.term), relay.running():
         yield
 
 
@@ -143,11 +176,18 @@ def _public(
     app.state.publisher = publisher
     app.state.readings = Readings(docs, series)
     app.include_router(routes.public)
+    app.include_router(reading_routes.public)
+    tell_refused_doors(app, series)
     return app
 
 
-def _internal(appendable: Appendable) -> FastAPI:
-    app = new_app("voiceFileServer audit, internal", openapi_path=None, probes=PROBES)
+def _internal(settings: AuditSettings, docs: DocStore, appendable: Appendable) -> FastAPI:
+    app = new_app(
+        "voiceFileServer audit, internal", problems=PROBLEMS, openapi_path=None, probes=PROBES
+    )
+    app.state.docs = docs
+    app.state.settings = settings
     app.state.appendable = appendable
     app.include_router(routes.internal)
+    app.include_router(reading_routes.internal)
     return app

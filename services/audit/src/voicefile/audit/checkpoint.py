@@ -47,6 +47,10 @@ class _Step:
     segments: list[Segment]
 
 
+def _tell_nobody(_tenant: str) -> None:
+    """Where no witness waits for heads."""
+
+
 class Publisher:
     """Signs a checkpoint of every log that has news, as often as the settings say."""
 
@@ -56,9 +60,11 @@ class Publisher:
         *,
         settings: AuditSettings,
         deployment: str,
+        on_signed: Callable[[str], None] = _tell_nobody,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._docs = docs
+        self._on_signed = on_signed
         self._settings = settings
         self._deployment = deployment
         self._now_s = now_s
@@ -75,6 +81,11 @@ class Publisher:
         """What a log's checkpoints are checked with."""
         assert self._key is not None, "audit is not running"
         return VerifierKey(origin_of(self._deployment, tenant), self._key.public)
+
+    def sign(self, checkpoint: Checkpoint) -> str:
+        """Signs something that is no log's head, under a name that no log has."""
+        assert self._key is not None, "audit is not running"
+        return sign_checkpoint(checkpoint, self._key)
 
     def appended(self, tenant: str) -> None:
         """Says that a log has news."""
@@ -210,6 +221,7 @@ class Publisher:
         await self._docs.replace(HEADS, document)
         waited_s = self._now_s() - step.segments[0].sequenced_at_ms / 1000
         checkpoint_seconds().observe(max(0.0, waited_s))
+        self._on_signed(step.tenant)
 
 
 def _report(error: Exception, *, tenant: str = "") -> None:

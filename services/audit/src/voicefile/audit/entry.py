@@ -1,20 +1,5 @@
-"""Entries and leaves: how the published log commits to a deed without telling anything about it.
+"""Entries and leaves: how the published log commits to a deed; the arithmetic is translog's."""
 
-An entry is a deed as protobuf bytes (message voicefile.contracts.deed.v1.Deed). Its leaf is
+from voicefile.translog.deed_leaf import LABEL, commitment
 
-    SHA-256("voicefile/deed" 00 ‖ salt ‖ entry)
-
-with 32 fresh random bytes of salt. Whoever is shown salt and entry can check the leaf; whoever
-is not can't even try guesses. The entry's bytes are never parsed and serialised again.
-"""
-
-from voicefile.audit.store import SALT_BYTES
-from voicefile.crypto.primitives import sha256
-
-LABEL = b"voicefile/deed\x00"
-
-
-def commitment(salt: bytes, entry: bytes) -> bytes:
-    """The leaf of an entry."""
-    assert len(salt) == SALT_BYTES, "a shorter salt would shift into the entry"
-    return sha256(LABEL + salt + entry)
+__all__ = ["LABEL", "commitment"]

@@ -6,6 +6,7 @@ AuditError
 ├── AppendFailed  the deeds could not be written, whatever they are: they come again
 ├── LogDamaged    what is stored contradicts itself: nothing more is signed
 ├── LogMoved      another sequencer appended: what is in memory is behind
+├── CursorUnknown no search of ours goes on there
 └── NotFound      no such log, tile, entry or proof, or not for this caller
 
 No deed is ever to blame for what keeps it from being appended: what can't be a deed was put aside
@@ -37,6 +38,10 @@ class LogDamaged(AuditError):
 
 class LogMoved(AuditError, NotNow):
     """Somebody else appended to the log; the state is read again and the batch comes again."""
+
+
+class CursorUnknown(AuditError):
+    """What was given as a cursor is none."""
 
 
 class NotFound(AuditError):

@@ -16,7 +16,9 @@ TOPIC: Final = "voicefile.audit.v1"
 ENTRY_BYTES_MAX: Final = 16 * 1024
 """A deed has about 250 bytes; the rest is room for what later versions may add."""
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_VOUCHING: Final = frozenset({Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_JOINED})
+_VOUCHING: Final = frozenset(
+    {Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_JOINED, Action.ACTION_TENANT_OPENED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Received:
     n: int
     """0 if it carries no usable number: then only its event id can tell a second delivery."""
     recording: str
-    """The recording whose receipt it vouches for, or nothing."""
+    """The recording whose receipt it vouches for, the tenant whose receipt key, or nothing."""
     entry: bytes
     at_ms: int = 0
     """When it was done, by the clock of whoever did it."""
@@ -77,27 +79,41 @@ def actor_of(entry: bytes) -> str:
     return Deed.FromString(entry).actor
 
 
+def names_receipt_key(entry: bytes) -> bool:
+    """Whether this deed commits to the key that signs its tenant's receipts."""
+    deed = Deed.FromString(entry)
+    return deed.action == Action.ACTION_TENANT_OPENED and len(deed.commitment) == COMMITMENT_BYTES
+
+
+def deed_of(entry: bytes) -> Deed:
+    """An entry as it is read; it is never written again."""
+    return Deed.FromString(entry)
+
+
 def shown(entry: bytes) -> Mapping[str, str | int]:
     """An entry in words, for people; what counts is its bytes."""
     deed = Deed.FromString(entry)
     return {
         "deed_id": deed.deed_id,
         "actor": deed.actor,
-        "role": _word(Role.Name, deed.role, "ROLE_"),
-        "action": _word(Action.Name, deed.action, "ACTION_"),
+        "role": word(Role.Name, deed.role, "ROLE_"),
+        "action": word(Action.Name, deed.action, "ACTION_"),
         "object_id": deed.object_id,
-        "purpose": _word(Purpose.Name, deed.purpose, "PURPOSE_"),
-        "outcome": _word(Outcome.Name, deed.outcome, "OUTCOME_"),
+        "purpose": word(Purpose.Name, deed.purpose, "PURPOSE_"),
+        "outcome": word(Outcome.Name, deed.outcome, "OUTCOME_"),
         "at_ms": deed.at_ms,
         "request_id": deed.request_id,
         "boot_id": deed.boot_id,
         "n": deed.n,
         "stored_through": deed.stored_through,
         "commitment": deed.commitment.hex(),
+        "related_id": deed.related_id,
+        "bytes_sent": deed.bytes_sent,
     }
 
 
-def _word(name: Callable[[int], str], value: int, prefix: str) -> str:
+def word(name: Callable[[int], str], value: int, prefix: str) -> str:
+    """An enum's value as people read it."""
     try:
         return name(value).removeprefix(prefix).lower().replace("_", "-")
     except ValueError:  # from a later version of the contract

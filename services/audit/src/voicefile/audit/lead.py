@@ -5,7 +5,7 @@ one version as well, and whoever lost reads everything again. It would only be w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from voicefile.audit.metrics import (
     leading,
     publish_lag_seconds,
 )
+from voicefile.audit.outside import NOBODY_OUTSIDE, Outside
 from voicefile.audit.pulse import Pulse
 from voicefile.chassis.metrics import loop_failures
 from voicefile.chassis.stack import where_it_broke
@@ -28,6 +29,8 @@ from voicefile.docstore.port import StoreUnavailable
 log = structlog.get_logger(__name__)
 
 RECOVER_AGAIN_S = 1.0
+Loop = Callable[[], Coroutine[None, None, None]]
+"""What runs until it is cancelled."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Lead:
     """None where nobody else could ask for it."""
     monotonic: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    outside: Outside = NOBODY_OUTSIDE
+    """Whom it may ask outside of the vault; open as long as the instance runs."""
+    others: tuple[Loop, ...] = ()
+    """What else runs as long as this instance leads, and holds nothing up."""
 
     @asynccontextmanager
     async def term(self) -> AsyncIterator[None]:
@@ -78,6 +85,7 @@ class Lead:
             publishing = tasks.create_task(self.publisher.run())
             sequencing = tasks.create_task(self.sequencer.run())
             beside = [tasks.create_task(gaps.run())]
+            beside += [tasks.create_task(each()) for each in self.others]
             if self.pulse is not None:
                 beside.append(tasks.create_task(self.pulse.beat_while(self.sequencer)))
             try:

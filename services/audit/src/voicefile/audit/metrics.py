@@ -66,6 +66,51 @@ def publish_lag_seconds() -> Gauge:
     return Gauge("voicefile_audit_publish_lag_seconds", "Age of the oldest unpublished deed")
 
 
+@lru_cache(maxsize=1)
+def witness_lag_seconds() -> Gauge:
+    """How long the oldest checkpoint that a witness has to cosign has been waiting for it."""
+    return Gauge(
+        "voicefile_audit_witness_lag_seconds",
+        "How long a checkpoint waits for a witness, by witness",
+        ("witness",),
+    )
+
+
+@lru_cache(maxsize=1)
+def offers() -> Counter:
+    """What witnesses answered: cosigned, away, refused, contradicted."""
+    return Counter(
+        "voicefile_audit_offers",
+        "Checkpoints offered to witnesses, by witness and outcome",
+        ("witness", "outcome"),
+    )
+
+
+@lru_cache(maxsize=1)
+def logs_contradicted() -> Gauge:
+    """Logs of which a witness has seen another tree: forked, or rolled back. Alarm at once."""
+    return Gauge("voicefile_audit_logs_contradicted", "Logs that a witness contradicts")
+
+
+@lru_cache(maxsize=1)
+def stamp_age_seconds() -> Gauge:
+    """Since the last time stamp over all heads; 0 where nobody stamps. Alarm beyond a day."""
+    return Gauge("voicefile_audit_stamp_age_seconds", "Age of the newest time stamp")
+
+
+@lru_cache(maxsize=1)
+def releases_unmatched() -> Counter:
+    """Keys given out whose listening never ended in the log, or ends without a key.
+
+    Alarm at once: somebody's deeds are lost, or audio left without a release.
+    """
+    return Counter(
+        "voicefile_audit_releases_unmatched",
+        "Releases without an outcome, and outcomes without a release",
+        ("missing",),
+    )
+
+
 SHOWN = (
     leading,
     sequencing_seconds,
@@ -75,5 +120,8 @@ SHOWN = (
     deeds_unfinished,
     events_unreadable,
     publish_lag_seconds,
+    logs_contradicted,
+    stamp_age_seconds,
+    releases_unmatched,
 )
 """Those that are there from the start, so that an alarm over them has something to read."""

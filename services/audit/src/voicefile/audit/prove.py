@@ -6,8 +6,9 @@ against a signed checkpoint.
 
 from dataclasses import dataclass
 
+from voicefile.audit.cosigned import Signed, best_over
 from voicefile.audit.errors import LogDamaged, NotFound
-from voicefile.audit.events import actor_of
+from voicefile.audit.events import actor_of, names_receipt_key
 from voicefile.audit.segments import segments_from
 from voicefile.audit.store import (
     COMMITMENT_BYTES,
@@ -52,6 +53,8 @@ class Proof:
     entry: Entry
     hashes: tuple[bytes, ...]
     checkpoint: str
+    receipt_key: "Proof | None" = None
+    """The same of the deed that names the key receipts are signed with, for a receipt's proof."""
 
     @property
     def text(self) -> str:
@@ -122,7 +125,35 @@ async def prove_recording(
     entry = await _vouching(docs, tenant, recording)
     if entry.index >= head.size or brought_by not in (None, actor_of(entry.entry)):
         raise NotFound
-    return Proof(entry, await _inclusion(docs, tenant, entry.index, head.size), head.checkpoint)
+    under = await best_over(docs, tenant, entry.index, head)
+    hashes = await _inclusion(docs, tenant, entry.index, under.size)
+    return Proof(entry, hashes, under.checkpoint, await _prove_receipt_key(docs, tenant, under))
+
+
+async def _prove_receipt_key(docs: DocStore, tenant: str, under: Signed) -> Proof | None:
+    """Under the same checkpoint, so that one of them is enough; None if it is not in there yet."""
+    entry = await _naming_key(docs, tenant)
+    if entry is None or entry.index >= under.size:
+        return None
+    return Proof(entry, await _inclusion(docs, tenant, entry.index, under.size), under.checkpoint)
+
+
+async def _naming_key(docs: DocStore, tenant: str) -> Entry | None:
+    try:
+        return await _vouching(docs, tenant, tenant)
+    except NotFound:
+        # Earlier versions did not note its place; it is what a tenant's log begins with.
+        for segment in await segments_from(docs, tenant, 0, limit=PAGE_DOCUMENTS):
+            for at, entry in enumerate(segment.entries):
+                if names_receipt_key(entry):
+                    return _entry(segment, segment.first + at)
+    return None
+
+
+async def require_filed(docs: DocStore, tenant: str, recording: str, *, head: Head) -> None:
+    """Raises NotFound unless the recording's receipt is in this log, under this head."""
+    if (await _vouching(docs, tenant, recording)).index >= head.size:
+        raise NotFound
 
 
 async def _vouching(docs: DocStore, tenant: str, recording: str) -> Entry:

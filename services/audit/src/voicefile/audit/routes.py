@@ -7,11 +7,18 @@ from starlette.responses import PlainTextResponse, Response
 
 from voicefile.audit.appendable import Appendable
 from voicefile.audit.checkpoint import Publisher
+from voicefile.audit.cosigned import read_cosigned, with_cosignatures
 from voicefile.audit.errors import NotFound
 from voicefile.audit.prove import read_head, read_tile, tenant_of
 from voicefile.audit.reading import Reader, Readings
-from voicefile.audit.schemas import AppendableAnswer, EntriesAnswer, ProofAnswer
+from voicefile.audit.schemas import (
+    AppendableAnswer,
+    EntriesAnswer,
+    ProofAnswer,
+    TimeStampsAnswer,
+)
 from voicefile.audit.settings import AuditSettings
+from voicefile.audit.timestamps import read_timestamps
 from voicefile.docstore.port import DocStore
 from voicefile.identity.guard import caller, open_to_all, peer
 from voicefile.identity.principal import Principal, Role
@@ -34,9 +41,35 @@ published = Depends(open_to_all("checkpoints and tiles hold hashes of salted com
 
 @public.get("/logs/{log}/checkpoint", dependencies=[published])
 async def checkpoint(request: Request, log: LogPath) -> PlainTextResponse:
-    """The signed head (C2SP tlog-checkpoint)."""
+    """The signed head (C2SP tlog-checkpoint), with its cosignatures as soon as it has some."""
     docs: DocStore = request.app.state.docs
-    return PlainTextResponse((await read_head(docs, tenant_of(log))).checkpoint)
+    head = await read_head(docs, tenant_of(log))
+    return PlainTextResponse((await with_cosignatures(docs, tenant_of(log), head)).checkpoint)
+
+
+@public.get("/logs/{log}/checkpoint/cosigned", dependencies=[published])
+async def cosigned_checkpoint(request: Request, log: LogPath) -> PlainTextResponse:
+    """The newest checkpoint that a witness cosigned (C2SP tlog-cosignature)."""
+    cosigned = await read_cosigned(request.app.state.docs, tenant_of(log))
+    if cosigned is None:
+        raise NotFound
+    return PlainTextResponse(cosigned.checkpoint)
+
+
+@public.get("/logs/{log}/timestamps", dependencies=[published])
+async def timestamps(
+    request: Request,
+    log: LogPath,
+    after: Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = "",
+    limit: Annotated[int, Query(ge=1, le=366)] = 31,
+) -> TimeStampsAnswer:
+    """That the log's head existed on each day (RFC 3161), oldest first."""
+    docs: DocStore = request.app.state.docs
+    settings: AuditSettings = request.app.state.settings
+    await read_head(docs, tenant_of(log))
+    limit = min(limit, settings.timestamps_page_max)
+    found = await read_timestamps(docs, tenant_of(log), after=after, limit=limit)
+    return TimeStampsAnswer.of(log, found, limit=limit)
 
 
 @public.get("/logs/{log}/key", dependencies=[published])

@@ -1,6 +1,7 @@
 """What audit answers, as the interface promises it. Bytes are standard base64."""
 
 import base64
+from datetime import UTC, datetime
 from typing import Self
 
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from voicefile.audit.appendable import Verdict
 from voicefile.audit.events import shown
 from voicefile.audit.prove import Entry, Proof
 from voicefile.audit.store import Head
+from voicefile.audit.timestamps import TimeStamp
 from voicefile.translog.note import VerifierKey
 
 
@@ -70,6 +72,8 @@ class ProofAnswer(BaseModel):
     deed: dict[str, str | int]
     tlog_proof: str
     """The same as one C2SP tlog-proof text; its extra data are salt ‖ entry."""
+    receipt_key_proof: str | None
+    """Likewise of the deed whose commitment names the key that signs receipts."""
 
     @classmethod
     def of(cls, log: str, key: VerifierKey, proof: Proof) -> Self:
@@ -83,6 +87,45 @@ class ProofAnswer(BaseModel):
             entry=_base64(proof.entry.entry),
             deed=dict(shown(proof.entry.entry)),
             tlog_proof=proof.text,
+            receipt_key_proof=proof.receipt_key.text if proof.receipt_key else None,
+        )
+
+
+class TimeStampAnswer(BaseModel):
+    """That the log's checkpoint existed on a day."""
+
+    day: str
+    stamped_at: datetime
+    """The time that the authority states."""
+    tlog_proof: str
+    """C2SP tlog-proof: from the log's checkpoint, the extra data, to the note that was stamped."""
+    response: str
+    """The time-stamp response (RFC 3161) over that note, its signature included."""
+
+    @classmethod
+    def of(cls, stamp: TimeStamp) -> Self:
+        return cls(
+            day=stamp.day,
+            stamped_at=datetime.fromtimestamp(stamp.stamped_at_s, UTC),
+            tlog_proof=stamp.proof,
+            response=_base64(stamp.response),
+        )
+
+
+class TimeStampsAnswer(BaseModel):
+    """A page of a log's time stamps, oldest first."""
+
+    log: str
+    timestamps: list[TimeStampAnswer]
+    next: str | None
+    """What to ask behind for the next page; none if this one was not full."""
+
+    @classmethod
+    def of(cls, log: str, stamps: list[TimeStamp], *, limit: int) -> Self:
+        return cls(
+            log=log,
+            timestamps=[TimeStampAnswer.of(stamp) for stamp in stamps],
+            next=stamps[-1].day if len(stamps) == limit else None,
         )
 
 

@@ -1,9 +1,35 @@
 """What audit can be told, each with its unit and why the default is what it is."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from voicefile.translog.cosignature import WitnessKey
+from voicefile.translog.errors import NoteInvalid
+
+
+def _witness_key(value: str) -> str:
+    try:
+        return str(WitnessKey.parse(value))
+    except NoteInvalid:
+        raise ValueError("not the key of a witness") from None
+
+
+class WitnessPlace(BaseModel):
+    """One witness: where it is asked, and how its answers are checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[str, Field(pattern=r"^https://[^\s?#]+$")]
+    """Its submission prefix (C2SP tlog-witness)."""
+    key: Annotated[str, AfterValidator(_witness_key)]
+    """Its public key, as `voicefile witness begin` printed it."""
+    ca: Path | None = None
+    """PEM file of the authority of its certificate; without it the system's own count."""
+    logs: tuple[Annotated[str, Field(pattern="^([0-9a-f]{32}|platform)$")], ...] = ()
+    """The logs it is offered, by tenant's id; all of them if none is named."""
 
 
 class AuditSettings(BaseSettings):
@@ -55,5 +81,61 @@ class AuditSettings(BaseSettings):
     gap_after_s: Annotated[float, Field(gt=0)] = 60.0
     """A missing number is out of order for this long; then it is reported as a gap."""
 
+    index_segments_max: Annotated[int, Field(ge=1, le=1_000)] = 64
+    """Segments that are made findable in one step."""
+
+    search_steps_max: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Segments and empty hours or days that one search looks at; then it tells where to go on."""
+
+    outcome_within_s: Annotated[int, Field(ge=60)] = 6 * 3_600
+    """When the end of a listening is missed: sessions and agents' tokens live for an hour or two,
+    and nobody listens without one."""
+
+    outcome_look_s: Annotated[float, Field(gt=0)] = 60.0
+    """How often is looked for releases that miss their end."""
+
     entries_page_max: Annotated[int, Field(ge=1, le=1_000)] = 500
     """Entries of one answer to an auditor."""
+
+    witnesses: tuple[WitnessPlace, ...] = ()
+    """Who is asked to cosign: JSON, a list of {"url", "key", "ca", "logs"}. None unless named."""
+
+    offer_every_s: Annotated[float, Field(ge=0.01)] = 5.0
+    """How often a log's new checkpoint is offered to witnesses: they sync a disk for each."""
+
+    offer_s_max: Annotated[float, Field(gt=0, le=60.0)] = 10.0
+    """How long a witness may take to answer; the log does not wait for it."""
+
+    offer_again_s_max: Annotated[float, Field(ge=0.01)] = 300.0
+    """A witness that is away, or refuses, is asked again after pauses doubling up to this."""
+
+    offer_quiet_s: Annotated[float, Field(gt=0)] = 3_600.0
+    """A log without news is offered this often all the same: so a witness notices that it was
+    rolled back, and its cosignature stays fresh."""
+
+    tsa_url: Annotated[str, Field(pattern=r"^(https://[^\s?#]+)?$")] = ""
+    """Who time-stamps the day's heads (RFC 3161 over HTTPS); nobody unless named."""
+
+    tsa_ca: Path | None = None
+    """PEM file of the authorities that its stamps lead to; needed with `tsa_url`."""
+
+    tsa_tls_ca: Path | None = None
+    """PEM file of the authority of its certificate for TLS; without it the system's own count."""
+
+    tsa_policy: Annotated[str, Field(pattern=r"^([0-2](\.\d{1,9}){1,32})?$")] = ""
+    """The policy a stamp has to be given under, as an object identifier; any if none is named."""
+
+    stamp_look_every_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    """How often it is looked whether the day has its stamp."""
+
+    stamp_again_s_max: Annotated[float, Field(gt=0, le=21_600)] = 3_600.0
+    """A stamp that could not be had is asked for again after pauses doubling up to this."""
+
+    timestamps_page_max: Annotated[int, Field(ge=1, le=366)] = 31
+    """Days of one answer about time stamps; one takes about eight KiB."""
+
+    @model_validator(mode="after")
+    def _stamps_are_believed_by_their_chain(self) -> Self:
+        if self.tsa_url and self.tsa_ca is None:
+            raise ValueError("tsa_url needs tsa_ca")
+        return self

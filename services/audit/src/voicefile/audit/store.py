@@ -23,9 +23,10 @@ SALT_BYTES: Final = 32
 
 
 class Vouched(Struct, frozen=True):
-    """A deed that vouches for a receipt: which recording's, and which place in its segment."""
+    """A deed that vouches for a receipt or its key: whose, and which place in its segment."""
 
     recording: str
+    """Of the key, the tenant's id instead."""
     at: int
 
 
@@ -81,6 +82,35 @@ class Head(Struct, frozen=True):
     signed_at_ms: int
 
 
+class Cosigned(Struct, frozen=True):
+    """A log's newest checkpoint that a witness cosigned. The document's id is the log's name."""
+
+    size: int
+    root: bytes
+    checkpoint: str
+    """The signed note, with the witnesses' lines under the log's."""
+
+
+class DayStamp(Struct, frozen=True):
+    """That the heads of a day existed at a time. The document's id is the day: 2026-11-28."""
+
+    heads: str
+    """The signed note over the heads' tree: what was stamped."""
+    response: bytes
+    """The time-stamp response (RFC 3161), verified."""
+    stamped_at_s: int
+    """The time it states."""
+
+
+class StampedHead(Struct, frozen=True):
+    """A log's head in a day's tree. The document's id is log, day, and which tree of that day."""
+
+    day: str
+    checkpoint: str
+    index: int
+    hashes: list[bytes]
+
+
 class Boot(Struct, frozen=True):
     """Which of an instance's numbers are published. The document's id is the boot id."""
 
@@ -97,6 +127,29 @@ class LogKey(Struct, frozen=True):
     wrapped: bytes
     public: bytes
     created_at_s: int
+
+
+class Findable(Struct, frozen=True):
+    """By what a segment is found again: tokens of what stands in it (`findable.py`)."""
+
+    first: int
+    stop: int
+    tokens: list[int]
+
+
+class Indexed(Struct, frozen=True):
+    """How far a log's segments can be found by what is in them. Its id is the log's name."""
+
+    stop: int
+
+
+class Watched(Struct, frozen=True):
+    """A release or the end of its listening, until both are in the log. Its id is the release's."""
+
+    granted: bool
+    ended: bool
+    due_at_s: int | None
+    """When the other half is missed; None once that was told."""
 
 
 class Unreadable(Struct, frozen=True):
@@ -132,9 +185,18 @@ HEADS = Collection("heads")
 BOOTS = Collection("boots", indexes=(Index("seen", "seen_at_s"),))
 KEYS = Collection("log_keys")
 UNREADABLE = Collection("unreadable")
+COSIGNED = Collection("cosigned")
+DAY_STAMPS = Collection("day_stamps", indexes=(Index("stamped", "stamped_at_s"),))
+STAMPED_HEADS = Collection("stamped_heads")
 PULSE = Collection("pulse")
 """One document without content: its version moves while an instance leads."""
-COLLECTIONS = (SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES)
+FINDABLE = Collection("findable", indexes=(Index("token", "tokens"),))
+INDEXED = Collection("indexed")
+WATCHED = Collection("watched", indexes=(Index("due", "due_at_s"),))
+COLLECTIONS = (
+    *(SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES),
+    *(COSIGNED, DAY_STAMPS, STAMPED_HEADS, FINDABLE, INDEXED, WATCHED),
+)
 """What audit's store has to declare."""
 
 

@@ -36,6 +36,7 @@ from voicefile.chassis.metrics import shown
 from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.crypto.rootkey import RootKey
+from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DEEDS, DeedSeries
 from voicefile.docstore.lease import ALONE, LEASES, Leadership
 from voicefile.docstore.led import led
@@ -158,6 +159,7 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
     internal.include_router(access_routes.internal_router(doors))
     for app in (public, internal):
         tell_forgeries(app, ports.deeds)
+        tell_refused_doors(app, ports.deeds)
     return public, internal
 
 

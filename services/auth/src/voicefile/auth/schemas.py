@@ -202,6 +202,24 @@ class AnswerBody(Open):
     request_digest: Bytes32 | None = None
 
 
+class ManifestBody(Open):
+    """A day of a partner's feed, for auth to sign."""
+
+    tenant: Id
+    partner: Id
+    day: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    first: Annotated[int, Field(ge=1, lt=2**53)]
+    last: Annotated[int, Field(ge=0, lt=2**53)]
+    entries_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    previous_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+
+
+class ManifestAnswer(BaseModel):
+    """The signed manifest."""
+
+    manifest: str
+
+
 class BlobNamesBody(Open):
     """The names of blobs of which some may have no owner."""
 

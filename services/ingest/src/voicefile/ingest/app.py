@@ -15,6 +15,7 @@ from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
+from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DEEDS, DeedSeries
 from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
 from voicefile.docstore.led import led
@@ -29,6 +30,7 @@ from voicefile.ingest.changes import AuthFacts, Feed
 from voicefile.ingest.events import AUTH_TOPIC, GROUP, TOPIC, RecordingStored, wrap
 from voicefile.ingest.issue import Issuing
 from voicefile.ingest.linger import Lingering
+from voicefile.ingest.manifests import Manifests
 from voicefile.ingest.mark import Marking
 from voicefile.ingest.media.decoder import Decoders
 from voicefile.ingest.places import Places
@@ -37,11 +39,11 @@ from voicefile.ingest.receive import Desk
 from voicefile.ingest.reservations import Reservations
 from voicefile.ingest.routes import RECORDINGS_PATH, router
 from voicefile.ingest.settings import KIB, IngestSettings
-from voicefile.ingest.store import FEED, RESERVATIONS, TENANTS
+from voicefile.ingest.store import FEED, MANIFESTS, RESERVATIONS, TENANTS
 from voicefile.ingest.sweep import Sweeper
 from voicefile.ingest.tenants import SealingKeys, Tenants
 
-COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED, LEASES)
+COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED, MANIFESTS, LEASES)
 """What ingest's store has to declare."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations its store has gone through; none yet."""
@@ -82,11 +84,11 @@ def build(
     facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
+    app.state.manifests = Manifests(docs, auth=auth, feed=feed, now_s=now_s)
     sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s)
     app.state.sweeper = sweeper
     sweeping = partial(led, leadership, partial(_sweeping, sweeper, settings))
-    relay = Relay(docs, bus, leadership=leadership)
-    running = partial(_running, relay, desk.decoders, sweeping)
+    running = partial(_running, Relay(docs, bus, leadership=leadership), desk.decoders, sweeping)
     ready = partial(_ready, desk.decoders, docs)
     return Service(name="ingest", public=app, running=running, ready=ready)
 
@@ -116,6 +118,7 @@ def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVe
     app.state.desk = desk
     app.state.feed = feed
     app.include_router(router)
+    tell_refused_doors(app, desk.marking.deeds)
     return app
 
 

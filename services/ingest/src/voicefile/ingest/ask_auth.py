@@ -120,6 +120,10 @@ class Auth:
             return None
         return RecordingStatus.model_validate({"recording_id": recording, **_accepted(response)})
 
+    async def manifest(self, claims: Mapping[str, object]) -> str:
+        """A day of a partner's feed, signed; the same claims get the same text."""
+        return str(_accepted(await self._ask("POST", "/manifests", claims))["manifest"])
+
     async def signing_keys(self) -> list[bytes]:
         """The Ed25519 public keys auth signs with, from its published key set."""
         response = await self._ask("GET", "/auth/v1/keys")

@@ -197,5 +197,9 @@ class AuthUnreachable(AuthUnavailable):
     """No connection to auth: what it was to be asked has surely not reached it."""
 
 
+class ManifestNotFound(IngestError):
+    """The day is not over, or was over before the partner's first recording."""
+
+
 class RecordingNotFound(IngestError):
     """Missing, foreign, or no recording id at all: one answer for all."""

@@ -13,6 +13,7 @@ def problem_table(settings: IngestSettings) -> Mapping[type[Exception], Problem]
     """Errors of both halves of ingest, and their answers."""
     return {
         errors.RecordingNotFound: NOT_FOUND,
+        errors.ManifestNotFound: NOT_FOUND,
         **_REQUEST,
         **_METADATA,
         **_POLICY,

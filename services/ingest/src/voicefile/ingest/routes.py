@@ -1,16 +1,20 @@
 """Ingest's public routes: each parses, calls one verb, and answers."""
 
+import datetime as dt
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from voicefile.deeds.deed import Action, Actor, Deed
+from voicefile.deeds.deed import Action, Actor, Deed, Outcome
 from voicefile.identity.guard import caller
 from voicefile.identity.principal import Principal, Role
 from voicefile.ingest.changes import SEQUENCE_MAX, Feed
+from voicefile.ingest.errors import ManifestNotFound
+from voicefile.ingest.manifests import Manifests
 from voicefile.ingest.receive import Arrival, Desk, receive
 from voicefile.ingest.recordings import read_recording
-from voicefile.ingest.schemas import Answer, Changes, RecordingStatus, metadata_schema
+from voicefile.ingest.schemas import Answer, Changes, Manifest, RecordingStatus, metadata_schema
 
 RECORDINGS_PATH: Final = "/v1/recordings"
 FEED_PAGE: Final = 100
@@ -87,6 +91,28 @@ async def get_recording(
         auth=desk.issuing.auth,
         deeds=desk.marking.deeds,
     )
+
+
+@router.get("/v1/manifests")
+async def get_manifest(
+    request: Request, day: dt.date, by: Principal = Depends(caller(Role.PARTNER))
+) -> Manifest:
+    """What became of the partner's recordings on a day that is over (UTC), signed and chained."""
+    manifests: Manifests = request.app.state.manifests
+    desk: Desk = request.app.state.desk
+    deed = Deed(
+        actor=Actor.of(by),
+        action=Action.ACTION_MANIFEST_READ,
+        tenant=by.tenant,
+        request_id=request.state.request_id,
+    )
+    try:
+        found = await manifests.of_day(day, by=by)
+    except ManifestNotFound:
+        await desk.marking.deeds.record(replace(deed, outcome=Outcome.OUTCOME_REFUSED))
+        raise
+    await desk.marking.deeds.record(deed)
+    return found
 
 
 @router.get("/v1/changes")

@@ -276,6 +276,19 @@ class Change(BaseModel):
     """RFC 3339, UTC."""
 
 
+class Manifest(BaseModel):
+    """A day of a partner's feed, signed: its entries are those of the feed from first to last."""
+
+    model_config = ConfigDict(frozen=True)
+
+    day: str
+    first: int
+    last: int
+    """One less than `first` on a quiet day."""
+    manifest: str
+    """A compact JWS by the tenant's receipt key."""
+
+
 class Changes(BaseModel):
     """A page of the feed; `next` is the cursor for the page after it."""
 

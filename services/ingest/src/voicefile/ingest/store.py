@@ -24,6 +24,8 @@ RESERVATIONS = Collection(
 """Document id: SHA-256 of client ‖ Idempotency-Key."""
 TENANTS = Collection("tenants")
 """Document id: the tenant. What auth published last."""
+MANIFESTS = Collection("manifests", indexes=(Index("partner", "partner"),))
+"""Document id: partner ‖ descending day."""
 FEED = Collection(
     "feed",
     indexes=(

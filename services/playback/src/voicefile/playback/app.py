@@ -16,6 +16,7 @@ from voicefile.chassis.rounds import keep_doing
 from voicefile.chassis.service import Service, new_app
 from voicefile.contracts.playback.v1 import ListeningEnded
 from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DEEDS, DeedSeries
 from voicefile.docstore.lease import ALONE, LEASES, Leadership
 from voicefile.docstore.led import led
@@ -88,6 +89,7 @@ def build(
         outcomes=outcomes,
     )
     app.include_router(router)
+    tell_refused_doors(app, series)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:

@@ -49,12 +49,23 @@ class Auth:
         self._instance = base64.b64encode(keys.public).decode()
         self._timeout_s = timeout_s
 
-    async def hearable(self, caller: Caller, *, credential: str | None) -> dict[str, Any]:
+    async def hearable(
+        self, caller: Caller, *, credential: str | None, request_id: str
+    ) -> dict[str, Any]:
         """What the listener may hear. Raises NotSignedIn, RecordingNotFound, PurposeMissing."""
         query = {"credential": credential} if credential else {}
-        answer = await self._post(
-            "hearable", {"purpose": caller.purpose}, bearer=caller.bearer, query=query
-        )
+        body = {"purpose": caller.purpose, "request_id": request_id}
+        answer = await self._post("hearable", body, bearer=caller.bearer, query=query)
+        return _refused(answer).json()  # type: ignore[no-any-return] # auth's own schema
+
+    async def hearings(
+        self, caller: Caller, recording_id: str, *, cursor: str, request_id: str
+    ) -> dict[str, Any]:
+        """Who heard it, for its customer. Raises as `hearable` does; AuthUnavailable: not now."""
+        body = {"recording_id": recording_id, "cursor": cursor, "request_id": request_id}
+        answer = await self._post("hearings", body, bearer=caller.bearer)
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise AuthUnavailable
         return _refused(answer).json()  # type: ignore[no-any-return] # auth's own schema
 
     async def release(

@@ -88,6 +88,7 @@ class Outcomes:
             object_id=str(body["release"]),
             purpose=PURPOSES.get(str(body["purpose"]), Purpose.PURPOSE_UNSPECIFIED),
             outcome=outcome,
+            bytes_sent=bytes_sent,
         )
         fact = ListeningEnded(
             tenant=document.tenant, release_id=str(body["release"]), bytes_sent=bytes_sent

@@ -65,9 +65,17 @@ class Playback:
         self._listenings = listenings
         self._outcomes = outcomes
 
-    async def hearable(self, caller: Caller, *, credential: str | None) -> dict[str, Any]:
+    async def hearable(
+        self, caller: Caller, *, credential: str | None, request_id: str
+    ) -> dict[str, Any]:
         """What the listener may hear, as auth says. Raises as `Auth.hearable` does."""
-        return await self._auth.hearable(caller, credential=credential)
+        return await self._auth.hearable(caller, credential=credential, request_id=request_id)
+
+    async def hearings(
+        self, caller: Caller, recording_id: str, *, cursor: str, request_id: str
+    ) -> dict[str, Any]:
+        """Who heard a recording. Raises as `Auth.hearings` does."""
+        return await self._auth.hearings(caller, recording_id, cursor=cursor, request_id=request_id)
 
     async def play(
         self,

@@ -12,7 +12,7 @@ from voicefile.playback.errors import PurposeMissing
 from voicefile.playback.listener import Caller
 from voicefile.playback.outcomes import PURPOSES
 from voicefile.playback.play import Opened, Playback, Rendition
-from voicefile.playback.schemas import Hearable
+from voicefile.playback.schemas import Hearable, Hearings
 
 router = APIRouter(prefix="/v1")
 RANDOM_ID: Final = r"^[0-9a-f]{32}$"
@@ -46,7 +46,10 @@ async def hearable(
 ) -> Hearable:
     """What this session, or this care agent for one customer, may hear."""
     playback: Playback = request.app.state.playback
-    return Hearable.model_validate(await playback.hearable(caller, credential=credential))
+    found = await playback.hearable(
+        caller, credential=credential, request_id=request.state.request_id
+    )
+    return Hearable.model_validate(found)
 
 
 @router.get("/recordings/{recording_id}/audio", response_class=Response)
@@ -70,6 +73,24 @@ async def audio(
         request_id=request.state.request_id,
     )
     return _sent(opened, name=f"recording.{opened.suffix}" if download else "")
+
+
+@router.get("/recordings/{recording_id}/hearings")
+async def hearings(
+    request: Request,
+    session: Annotated[Bearer, Depends(customer_session())],
+    recording_id: RecordingPath,
+    cursor: Annotated[str, Query(pattern="^[0-9-]{1,50}$")] = "0",
+) -> Hearings:
+    """Who heard the recording: for the customer it belongs to."""
+    playback: Playback = request.app.state.playback
+    found = await playback.hearings(
+        Caller(role=Role.CUSTOMER, bearer=session.token),
+        recording_id,
+        cursor=cursor,
+        request_id=request.state.request_id,
+    )
+    return Hearings.model_validate(found)
 
 
 @router.get("/recordings/{recording_id}/peaks", response_class=Response)

@@ -20,6 +20,24 @@ class HearableRecording(BaseModel):
     delete_on: str = ""
 
 
+class Hearing(BaseModel):
+    """That a recording was heard: when, by whom as what, and why; never who."""
+
+    at_ms: int
+    role: str
+    purpose: str
+    """Empty for whoever needs none."""
+    downloaded: bool
+
+
+class Hearings(BaseModel):
+    """Who heard a recording, oldest first."""
+
+    hearings: list[Hearing]
+    cursor: str | None
+    """Where the next page begins; none after the last."""
+
+
 class Hearable(BaseModel):
     """What a session or care agent may hear."""
 

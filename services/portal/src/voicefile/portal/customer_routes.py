@@ -132,6 +132,24 @@ async def player(request: Request, recording_id: str, rendition: str = "original
     )
 
 
+@router.get("/recordings/{recording_id}/heard")
+async def heard(request: Request, recording_id: str, after: str = "") -> Response:
+    pages: Pages = request.app.state.pages
+    known: Vault = request.app.state.vault
+    session = cookies.read(request, cookies.CUSTOMER)
+    if not recording_id.isalnum():
+        raise vault.NotThere
+    found = await known.hearings(session, recording_id, cursor=after)
+    return pages.page(
+        request,
+        "heard.html",
+        session=session,
+        recording=recording_id,
+        hearings=[pages.heard(each, request) for each in found["hearings"]],
+        following=found["cursor"],
+    )
+
+
 @router.get("/recordings/{recording_id}/{part}")
 async def sound(request: Request, recording_id: str, part: str) -> Response:
     known: Vault = request.app.state.vault

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -96,6 +96,19 @@ class Pages:
             "state": state,
             "heard": bool(recording.get("heard", hearable)),
             "needs_question": hearable and not recording.get("heard", hearable),
+        }
+
+    def heard(self, hearing: Mapping[str, Any], request: Request) -> dict[str, str]:
+        """One hearing as the template shows it, in words of the catalogue where it has them."""
+        language = self.language(request)
+        texts = self.catalogues[language].texts
+        role, purpose = hearing["role"], hearing["purpose"]
+        at = datetime.fromtimestamp(int(hearing["at_ms"]) / 1000, tz=UTC)
+        return {
+            "at": f"{_moment(at.isoformat(), language)} (UTC)",
+            "who": texts.get(f"heard_{role}", texts["heard_other"]),
+            "purpose": texts.get(f"purpose_{purpose}", "–"),
+            "how": texts["heard_downloaded" if hearing["downloaded"] else "heard_listened"],
         }
 
 

@@ -53,5 +53,6 @@ def player_page(
         audio_url=link("/audio", rendition=chosen),
         peaks_url=link("/peaks"),
         download_url=link("/audio", rendition="original", download="true"),
+        heard_url=f"{here}/heard",
         other_rendition_url=link("", rendition=other, **whose),
     )

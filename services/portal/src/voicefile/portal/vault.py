@@ -119,6 +119,11 @@ class Vault:
         )
         return list(_checked(answer)["recordings"])
 
+    async def hearings(self, token: str, recording_id: str, *, cursor: str) -> dict[str, Any]:
+        path = f"/playback/v1/recordings/{recording_id}/hearings"
+        query = {"cursor": cursor} if cursor else {}
+        return _checked(await self._send("GET", path, _bearer(token), query=query))
+
     async def open_stream(
         self, path: str, token: str, *, purpose: str, range_header: str, query: Mapping[str, str]
     ) -> httpx.Response:

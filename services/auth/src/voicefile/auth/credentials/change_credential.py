@@ -19,6 +19,7 @@ from voicefile.auth.events import RecordingChanged, fact_alone
 from voicefile.auth.listening.candidates import OPEN_STATES
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
+from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Access, CredentialState, LetterState, Recording
 from voicefile.auth.tenants.change_tenant import tenant_of
 from voicefile.deeds.deed import Action, Actor, Deed, Purpose
@@ -135,14 +136,15 @@ async def change_credential(
 
     Raises NotFound, TenantClosed, CredentialOver, ChangeNotPossible, ChangedMeanwhile.
     """
-    records = ports.access.of(order.by.tenant)
+    records, deed = ports.access.of(order.by.tenant), order.deed(action, credential)
     for _ in range(ports.settings.write_tries_max):
-        stored = await reachable(credential, order=order, ports=ports)
-        changed = change(stored.record)
+        stored = await reachable(credential, action, order=order, ports=ports)
+        async with refusal_told(ports.deeds, deed, ChangeNotPossible):
+            changed = change(stored.record)
         beside = tuple(fact_alone(fact, key=fact.recording) for fact in _facts(stored, changed))
         try:
             return await ports.deeds.write(
-                order.deed(action, credential),
+                deed,
                 lambda event, stored=stored, changed=changed, beside=beside: (  # type: ignore[misc]
                     records.replace(stored, changed, pending=(event, *beside))
                 ),
@@ -152,8 +154,19 @@ async def change_credential(
     raise ChangedMeanwhile
 
 
-async def reachable(credential: str, *, order: Order, ports: Ports) -> Stored[Access]:
-    """The credential, if it is theirs to change. Raises NotFound, TenantClosed, CredentialOver."""
+async def reachable(
+    credential: str, action: Action, *, order: Order, ports: Ports
+) -> Stored[Access]:
+    """The credential, if it is theirs to change so. Raises NotFound, TenantClosed, CredentialOver.
+
+    Where it is not, that they tried is recorded.
+    """
+    refusals = (NotFound, TenantClosed, CredentialOver)
+    async with refusal_told(ports.deeds, order.deed(action, credential), *refusals):
+        return await _reachable(credential, order=order, ports=ports)
+
+
+async def _reachable(credential: str, *, order: Order, ports: Ports) -> Stored[Access]:
     tenant = await tenant_of(order.by.tenant, ports=ports)
     stored = await ports.access.of(order.by.tenant).get(credential)
     if stored is None or not _may_change(stored.record, order.by):

@@ -34,7 +34,8 @@ class Reissued:
 
 async def reissue(credential: str, *, order: Order, ports: Ports) -> Reissued:
     """Raises NotFound, TenantClosed, CredentialOver, LetterShopMissing, ChangedMeanwhile."""
-    stored = await reachable(credential, order=order, ports=ports)
+    action = Action.ACTION_CREDENTIAL_REISSUED
+    stored = await reachable(credential, action, order=order, ports=ports)
     tenant = await tenant_of(order.by.tenant, ports=ports)
     policy = scopes.effective(tenant.record, await ports.rules_of_reseller(tenant), _scope(stored))
     pin = await new_pin(
@@ -61,7 +62,6 @@ async def reissue(credential: str, *, order: Order, ports: Ports) -> Reissued:
             letter=LetterState.WANTED,
         )
 
-    action = Action.ACTION_CREDENTIAL_REISSUED
     await change_credential(credential, renewed, action, order=order, ports=ports)
     return Reissued(credential, pin.told)
 

@@ -9,6 +9,7 @@ from voicefile.auth.issuing.details import open_details
 from voicefile.auth.keys import blind_index
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
+from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Access, Recording, RecordingDetails, RecordingState
 from voicefile.auth.tenants.change_tenant import tenant_of
 from voicefile.deeds.deed import Action, Actor, Deed, Purpose
@@ -43,9 +44,10 @@ class Hit:
 
 async def search_customers(search: Search, *, by: Principal, ports: Ports) -> list[Hit]:
     """Customers of the agent's own tenant and scope. Raises TenantClosed."""
-    stored_tenant = await tenant_of(by.tenant, ports=ports)
-    if not stored_tenant.record.open:
-        raise TenantClosed
+    async with refusal_told(ports.deeds, _deed(search, "", by), TenantClosed):
+        stored_tenant = await tenant_of(by.tenant, ports=ports)
+        if not stored_tenant.record.open:
+            raise TenantClosed
     found = await _found(search, by=by, ports=ports)
     # Recorded before anything is opened: one deed for the search, one for each customer seen.
     await _record(search, found, by=by, ports=ports)
@@ -73,16 +75,18 @@ async def _record(
     search: Search, found: list[Stored[Access]], *, by: Principal, ports: Ports
 ) -> None:
     for credential in ("", *(stored.id for stored in found)):
-        await ports.deeds.record(
-            Deed(
-                actor=Actor.of(by),
-                action=Action.ACTION_CUSTOMERS_SEARCHED,
-                tenant=by.tenant,
-                object_id=credential,
-                purpose=search.purpose,
-                request_id=search.request_id,
-            )
-        )
+        await ports.deeds.record(_deed(search, credential, by))
+
+
+def _deed(search: Search, credential: str, by: Principal) -> Deed:
+    return Deed(
+        actor=Actor.of(by),
+        action=Action.ACTION_CUSTOMERS_SEARCHED,
+        tenant=by.tenant,
+        object_id=credential,
+        purpose=search.purpose,
+        request_id=search.request_id,
+    )
 
 
 async def _opened(stored: Stored[Access], *, by: Principal, ports: Ports) -> Hit:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response, status
 from voicefile.auth.issuing.answer_retry import kept_answer
 from voicefile.auth.issuing.issue_access import issue_access
 from voicefile.auth.issuing.recording_status import RecordingStatus, known_blobs, recording_status
+from voicefile.auth.issuing.sign_manifest import sign_manifest
 from voicefile.auth.ports import Ports
 from voicefile.auth.schemas import (
     AnswerBody,
@@ -16,6 +17,8 @@ from voicefile.auth.schemas import (
     IssueAnswer,
     IssueBody,
     KeptAnswerAnswer,
+    ManifestAnswer,
+    ManifestBody,
     RecordingAnswer,
 )
 from voicefile.identity.guard import peer
@@ -45,6 +48,10 @@ def ingest_router(ports: Ports) -> APIRouter:
     @router.post("/blobs/known")
     async def blobs(body: BlobNamesBody) -> BlobsKnown:
         return BlobsKnown(known=await known_blobs(body.names, ports=ports))
+
+    @router.post("/manifests")
+    async def manifests(body: ManifestBody) -> ManifestAnswer:
+        return ManifestAnswer(manifest=await sign_manifest(body, ports=ports))
 
     @router.get("/recordings/{recording}")
     async def status_of(

@@ -11,6 +11,8 @@ from voicefile.auth.listening.access_schemas import (
     EndBody,
     HearableAnswer,
     HearableBody,
+    HearingsAnswer,
+    HearingsBody,
     LeaseAnswer,
     QuestionAnswerBody,
     ReleaseAnswer,
@@ -24,6 +26,7 @@ from voicefile.auth.listening.answer_question import answer_question
 from voicefile.auth.listening.check_access import check_access
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.list_hearable import list_hearable
+from voicefile.auth.listening.list_hearings import list_hearings
 from voicefile.auth.listening.log_out import log_out
 from voicefile.auth.listening.release_key import Wish, end_release, release_key, renew_release
 from voicefile.auth.listening.visitors import web_visitor
@@ -119,9 +122,20 @@ def internal_router(doors: Doors) -> APIRouter:
             credential=credential,
             recording=recording,
             purpose=(body.purpose or None) if body else None,
-            request_id=request.state.request_id,
+            request_id=(body and body.request_id) or request.state.request_id,
         )
         return HearableAnswer.of(found)
+
+    @router.post("/hearings")
+    async def hearings(request: Request, body: HearingsBody) -> HearingsAnswer:
+        found = await list_hearings(
+            doors,
+            _shown(request),
+            body.recording_id,
+            cursor=body.cursor,
+            request_id=body.request_id or request.state.request_id,
+        )
+        return HearingsAnswer.model_validate(found)
 
     @router.post("/releases", status_code=status.HTTP_201_CREATED)
     async def release(request: Request, body: ReleaseBody) -> ReleaseAnswer:

@@ -79,6 +79,33 @@ class HearableBody(Open):
     """Why a care agent looks; customers need no purpose."""
 
     purpose: PurposeCode | Literal[""] | None = None
+    request_id: Id | None = None
+    """The request at playback that it is asked for."""
+
+
+class HearingsBody(Open):
+    """Of which recording a customer asks who heard it, and where the page begins."""
+
+    recording_id: Id
+    cursor: Annotated[str, Field(pattern="^[0-9-]{1,50}$")] = "0"
+    request_id: Id | None = None
+    """The request at playback that it is asked for."""
+
+
+class Hearing(BaseModel):
+    """That the recording was heard: when, by whom as what, and why; never who."""
+
+    at_ms: int
+    role: str
+    purpose: str
+    downloaded: bool
+
+
+class HearingsAnswer(BaseModel):
+    """Who heard a recording, oldest first."""
+
+    hearings: list[Hearing]
+    cursor: str | None
 
 
 class HearableRecording(BaseModel):

@@ -42,6 +42,8 @@ class Doors:
     releases: Stamped[Release]
     gate: AuditGate
     tokens: TokenVerifier
+    audit: httpx.AsyncClient
+    """Reaches the log with auth's certificate."""
 
     async def sweep(self) -> int:
         """Removes what lapsed: sessions, challenges, releases, buckets."""
@@ -89,6 +91,7 @@ def doors_of(
         releases=Stamped(store, collection=RELEASES, kind=Release, identities=custody, now_s=now_s),
         gate=_gate(ports, audit, outstanding, monotonic_s),
         tokens=tokens,
+        audit=audit,
     )
 
 

@@ -1,14 +1,15 @@
 """Listing: what a session or a care agent may hear, with the details only they may read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voicefile.auth.issuing.details import open_details
 from voicefile.auth.keys.custody import Custody
 from voicefile.auth.listening import access_deeds
-from voicefile.auth.listening.access_errors import PurposeMissing
+from voicefile.auth.listening.access_errors import NotHearable, PurposeMissing
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.listeners import Listener, access_of, listener_of
+from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Recording, RecordingDetails
 from voicefile.deeds.deed import Action, Deed
 from voicefile.identity.principal import Role
@@ -44,19 +45,19 @@ async def list_hearable(
     listener = await listener_of(doors, bearer, request_id=request_id)
     if listener.role is Role.CARE and purpose is None:
         raise PurposeMissing
-    access = await access_of(
-        doors, listener, request_id=request_id, credential=credential, recording=recording
+    deed = Deed(
+        actor=listener.actor,
+        action=Action.ACTION_RECORDINGS_LISTED,
+        tenant=listener.tenant,
+        object_id=credential or recording or "",
+        purpose=access_deeds.purpose_of(purpose),
+        request_id=request_id,
     )
-    await doors.ports.deeds.record(
-        Deed(
-            actor=listener.actor,
-            action=Action.ACTION_RECORDINGS_LISTED,
-            tenant=access.tenant,
-            object_id=access.id,
-            purpose=access_deeds.purpose_of(purpose),
-            request_id=request_id,
+    async with refusal_told(doors.ports.deeds, deed, NotHearable):
+        access = await access_of(
+            doors, listener, request_id=request_id, credential=credential, recording=recording
         )
-    )
+    await doors.ports.deeds.record(replace(deed, object_id=access.id))
     listed = [
         await _listed(doors.ports.custody, listener, found) for found in listener.seen(access)
     ]

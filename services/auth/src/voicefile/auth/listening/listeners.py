@@ -167,7 +167,7 @@ async def _customer(doors: Doors, session_id: str, *, request_id: str) -> Listen
 
 async def _care(doors: Doors, principal: Principal) -> Listener:
     if principal.role is not Role.CARE:
-        raise NotPermitted
+        raise NotPermitted(principal=principal)
     if not await is_tenant_open(doors.ports, principal.tenant):
         raise TenantClosed
     return Listener(

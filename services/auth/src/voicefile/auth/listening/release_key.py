@@ -25,6 +25,7 @@ from voicefile.auth.listening.listeners import (
     recording_of,
 )
 from voicefile.auth.records import Stored
+from voicefile.auth.refusals import refusal_told
 from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access, Recording, RecordingDetails
 from voicefile.auth.tampering import tampering_told
@@ -82,10 +83,12 @@ async def _released(doors: Doors, bearer: str, wish: Wish) -> Released:
     listener = await listener_of(doors, bearer, request_id=wish.request_id)
     if listener.role is Role.CARE and wish.purpose is None:
         raise PurposeMissing
-    access = await access_of(
-        doors, listener, request_id=wish.request_id, recording=wish.recording_id
-    )
-    recording = recording_of(listener, access, wish.recording_id)
+    wished = _deed(listener, Action.ACTION_RELEASE_GRANTED, wish, release="")
+    async with refusal_told(doors.ports.deeds, wished, NotHearable):
+        access = await access_of(
+            doors, listener, request_id=wish.request_id, recording=wish.recording_id
+        )
+        recording = recording_of(listener, access, wish.recording_id)
     _require_usable(wish.instance_key)
     release, joined = await _granted_or_joined(doors, listener, access, wish)
     return await _sealed(doors, recording, release, wish, joined=joined)
@@ -234,7 +237,7 @@ async def _granted(
     release_id = new_id()
     # Record before release: the document with its deed is durable before the key is even opened.
     return await doors.ports.deeds.write(
-        _deed(listener, Action.ACTION_RELEASE_GRANTED, wish),
+        _deed(listener, Action.ACTION_RELEASE_GRANTED, wish, release=release_id),
         lambda event: doors.releases.insert(release_id, release, pending=(event,)),
     )
 
@@ -247,7 +250,7 @@ async def _joined(
         # The same instance asks again, for an answer it did not get: recorded already.
         return await doors.releases.replace(kept, release)
     return await doors.ports.deeds.write(
-        _deed(listener, Action.ACTION_RELEASE_JOINED, wish),
+        _deed(listener, Action.ACTION_RELEASE_JOINED, wish, release=kept.id),
         lambda event: doors.releases.replace(kept, release, pending=(event,)),
     )
 
@@ -341,7 +344,7 @@ def _name_of(listener: Listener, wish: Wish) -> str:
     return sha256("\0".join((*parts, wish.listening)).encode()).hex()
 
 
-def _deed(listener: Listener, action: Action, wish: Wish) -> Deed:
+def _deed(listener: Listener, action: Action, wish: Wish, *, release: str) -> Deed:
     return Deed(
         actor=listener.actor,
         action=action,
@@ -349,4 +352,6 @@ def _deed(listener: Listener, action: Action, wish: Wish) -> Deed:
         object_id=wish.recording_id,
         purpose=access_deeds.purpose_of(wish.purpose),
         request_id=wish.request_id,
+        # By it the log ties the end of the listening, which names nothing else, to the recording.
+        related_id=release,
     )

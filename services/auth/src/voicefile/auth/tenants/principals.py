@@ -16,6 +16,7 @@ from voicefile.auth.errors import ChangedMeanwhile, NameTaken, NotFound, Unusabl
 from voicefile.auth.padding import padded, unpadded
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
+from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Principal
 from voicefile.auth.tenants import scopes
 from voicefile.auth.tenants.change_tenant import tenant_of
@@ -106,8 +107,9 @@ async def remove_principal(
     records = ports.principals.of(tenant)
     for _ in range(ports.settings.write_tries_max):
         stored = await records.get(principal_id)
-        if stored is None or not stored.record.active:
-            raise NotFound
+        async with refusal_told(ports.deeds, deed, NotFound):
+            if stored is None or not stored.record.active:
+                raise NotFound
         try:
             await _deactivate(stored, deed=deed, ports=ports)
         except VersionConflict:

@@ -13,7 +13,7 @@ from voicefile.auth.tenants.principals import client_secret_verifier
 from voicefile.auth.tokens.client_assertion import Assertion, check_assertion
 from voicefile.crypto.primitives import constant_time_equal
 from voicefile.crypto.secret import SecretText
-from voicefile.deeds.deed import Action, Actor, Deed
+from voicefile.deeds.deed import Action, Actor, Deed, Outcome
 from voicefile.identity import principal as identified
 from voicefile.identity.ids import PLATFORM, PrincipalId, TenantId
 from voicefile.identity.principal import Role
@@ -44,14 +44,12 @@ async def issue_token(
 ) -> AccessToken:
     """A partner's token. Raises NotRecognised, whatever is wrong; the deed is durable first."""
     stored = await principal_by_id(proof.client_id, ports=ports)
-    if isinstance(proof, Assertion):
-        jwk = stored.record.jwk if stored is not None and _is_partner(stored) else None
-        await check_assertion(proof, jwk, ports=ports)
-    else:
-        await _check_secret(stored, proof, ports=ports)
-    if stored is None:
-        raise NotRecognised
-    caller = principal_of(stored)
+    try:
+        caller = await _proven(stored, proof, ports=ports)
+    except NotRecognised:
+        if stored is not None:
+            await _record_refusal(stored, request_id, ports=ports)
+        raise
     deed = Deed(
         actor=Actor.of(caller),
         action=Action.ACTION_TOKEN_ISSUED,
@@ -61,6 +59,37 @@ async def issue_token(
     )
     await ports.deeds.record(deed)
     return await sign_token(caller, lasts_s=ports.settings.partner_token_s, ports=ports)
+
+
+async def _proven(
+    stored: Stored[Principal] | None, proof: Assertion | ClientSecret, *, ports: Ports
+) -> identified.Principal:
+    if isinstance(proof, Assertion):
+        jwk = stored.record.jwk if stored is not None and _is_partner(stored) else None
+        await check_assertion(proof, jwk, ports=ports)
+    else:
+        await _check_secret(stored, proof, ports=ports)
+    if stored is None:
+        raise NotRecognised
+    return principal_of(stored)
+
+
+async def _record_refusal(stored: Stored[Principal], request_id: str, *, ports: Ports) -> None:
+    """Somebody used a client's id and could not prove it.
+
+    That this takes longer than for an unknown id tells who asks that the client exists: its id
+    is 128 random bits, so whoever has it knows that. An unknown one is a mere knock, and counted.
+    """
+    await ports.deeds.record(
+        Deed(
+            actor=Actor.unknown(),
+            action=Action.ACTION_TOKEN_ISSUED,
+            tenant=stored.tenant,
+            object_id=stored.id,
+            outcome=Outcome.OUTCOME_REFUSED,
+            request_id=request_id,
+        )
+    )
 
 
 async def principal_by_id(principal_id: str, *, ports: Ports) -> Stored[Principal] | None:

@@ -77,6 +77,11 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_RECORDING_JOINED: _ClassVar[Action]
     ACTION_QUESTION_ASKED: _ClassVar[Action]
     ACTION_ADMINISTRATION_READ: _ClassVar[Action]
+    ACTION_EVENT_REPLAYED: _ClassVar[Action]
+    ACTION_LOG_EXPORTED: _ClassVar[Action]
+    ACTION_HEARINGS_READ: _ClassVar[Action]
+    ACTION_DOOR_REFUSED: _ClassVar[Action]
+    ACTION_MANIFEST_READ: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -137,6 +142,11 @@ ACTION_INTEGRITY_FAILED: Action
 ACTION_RECORDING_JOINED: Action
 ACTION_QUESTION_ASKED: Action
 ACTION_ADMINISTRATION_READ: Action
+ACTION_EVENT_REPLAYED: Action
+ACTION_LOG_EXPORTED: Action
+ACTION_HEARINGS_READ: Action
+ACTION_DOOR_REFUSED: Action
+ACTION_MANIFEST_READ: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
@@ -147,7 +157,7 @@ class Event(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., deed: _Optional[_Union[Deed, _Mapping]] = ...) -> None: ...
 
 class Deed(_message.Message):
-    __slots__ = ("deed_id", "tenant", "actor", "role", "action", "object_id", "purpose", "outcome", "at_ms", "request_id", "boot_id", "n", "commitment", "stored_through")
+    __slots__ = ("deed_id", "tenant", "actor", "role", "action", "object_id", "purpose", "outcome", "at_ms", "request_id", "boot_id", "n", "commitment", "stored_through", "related_id", "bytes_sent")
     DEED_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +172,8 @@ class Deed(_message.Message):
     N_FIELD_NUMBER: _ClassVar[int]
     COMMITMENT_FIELD_NUMBER: _ClassVar[int]
     STORED_THROUGH_FIELD_NUMBER: _ClassVar[int]
+    RELATED_ID_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
     deed_id: str
     tenant: str
     actor: str
@@ -176,4 +188,6 @@ class Deed(_message.Message):
     n: int
     commitment: bytes
     stored_through: int
-    def __init__(self, deed_id: _Optional[str] = ..., tenant: _Optional[str] = ..., actor: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., action: _Optional[_Union[Action, str]] = ..., object_id: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., at_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., n: _Optional[int] = ..., commitment: _Optional[bytes] = ..., stored_through: _Optional[int] = ...) -> None: ...
+    related_id: str
+    bytes_sent: int
+    def __init__(self, deed_id: _Optional[str] = ..., tenant: _Optional[str] = ..., actor: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., action: _Optional[_Union[Action, str]] = ..., object_id: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., at_ms: _Optional[int] = ..., request_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., n: _Optional[int] = ..., commitment: _Optional[bytes] = ..., stored_through: _Optional[int] = ..., related_id: _Optional[str] = ..., bytes_sent: _Optional[int] = ...) -> None: ...

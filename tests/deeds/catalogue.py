@@ -1,0 +1,300 @@
+"""The catalogue: whatever acts, and which deeds it writes; or why it writes none.
+
+`done` and `refused` are the deeds of one success and of one refusal of somebody who is known. What
+is refused to nobody in particular (no token, a token of nobody, an address that is too quick) is
+counted by route and status, not written down: a log must not grow at the will of strangers.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+PUBLIC: Final = "public, and the same for everybody"
+PROBE: Final = "a machine asks whether something works, and learns nothing of anybody"
+PASSES_ON: Final = "passes on to the service whose deed it is"
+ELSEWHERE: Final = "runs at whoever checks us, with nothing but what we publish or handed out"
+NOBODYS: Final = "tends what is kept and shows nothing to anybody"
+
+
+@dataclass(frozen=True)
+class Writes:
+    """The deeds of one thing that acts, as words of the contract."""
+
+    done: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    """What a refusal writes, of somebody known who asks for what is not there, or not theirs."""
+    exempt: str = ""
+    """Why it writes nothing."""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        written = bool(self.done or self.refused)
+        assert written != bool(self.exempt), "either it writes, or it says why not"
+
+
+def exempt(why: str) -> Writes:
+    return Writes(exempt=why)
+
+
+ROUTES: Final[dict[str, Writes]] = {
+    # auth: signing in
+    "GET /auth/v1/openapi.json": exempt(PUBLIC),
+    "GET /auth/v1/keys": exempt(PUBLIC),
+    "GET /auth/v1/tenants/{tenant}/receipt-keys": exempt(PUBLIC),
+    "POST /auth/v1/token": Writes(
+        ("token-issued",), ("token-issued",), note="a client id that is nobody's is counted only"
+    ),
+    "POST /auth/v1/staff-sessions": Writes(("staff-signed-in",), ("staff-signed-in",)),
+    "POST /auth/v1/customer-sessions": Writes(
+        ("customer-signed-in",),
+        ("customer-signed-in",),
+        note="with a question `question-asked` instead; too many failures: `credential-frozen`; a "
+        "mistyped access ID is nobody's and counted only",
+    ),
+    "POST /auth/v1/customer-sessions/answers": Writes(
+        ("question-answered", "customer-signed-in"),
+        ("question-answered",),
+        note="too many failures: `credential-frozen`; a challenge that is nobody's is counted only",
+    ),
+    "DELETE /auth/v1/customer-sessions/current": Writes(("customer-signed-out",)),
+    # auth: administration
+    "GET /auth/v1/tenant": Writes(("administration-read",)),
+    "PUT /auth/v1/policy": Writes(("tenant-changed", "administration-read")),
+    "POST /auth/v1/scopes": Writes(("scope-added", "administration-read")),
+    "PUT /auth/v1/letter-shop": Writes(("tenant-changed",)),
+    "GET /auth/v1/principals": Writes(("administration-read",)),
+    "POST /auth/v1/principals": Writes(("principal-added",)),
+    "DELETE /auth/v1/principals/{principal}": Writes(
+        ("principal-removed",), ("principal-removed",)
+    ),
+    # auth: care and partners
+    "POST /auth/v1/customer-searches": Writes(
+        ("customers-searched", "customers-searched"),
+        ("customers-searched",),
+        note="one for the search, one for each customer shown",
+    ),
+    "POST /auth/v1/credentials/{credential}/reissue": Writes(
+        ("credential-reissued",), ("credential-reissued",)
+    ),
+    "POST /auth/v1/credentials/{credential}/state": Writes(
+        ("credential-undelivered",),
+        ("credential-undelivered",),
+        note="or `credential-frozen`, `-revoked`, `-restored`, as was asked",
+    ),
+    "POST /auth/v1/credentials/{credential}/letter": Writes(
+        ("letter-changed",),
+        ("letter-changed",),
+        note="a letter that came back: `credential-undelivered`",
+    ),
+    # auth, inside
+    "POST /auth/internal/v1/issues": Writes(
+        ("access-issued",), note="a join: `recording-joined` as well; a refusal is ingest's deed"
+    ),
+    "POST /auth/internal/v1/issues/{recording}/answer": exempt(
+        "ingest's `recording-read`: the answer leaves once more"
+    ),
+    "POST /auth/internal/v1/manifests": exempt("ingest's `manifest-read`"),
+    "POST /auth/internal/v1/blobs/known": exempt(PROBE),
+    "GET /auth/internal/v1/recordings/{recording}": exempt("ingest's `recording-read`"),
+    "POST /auth/internal/v1/hearable": Writes(("recordings-listed",), ("recordings-listed",)),
+    "POST /auth/internal/v1/hearings": Writes(("hearings-read",), ("hearings-read",)),
+    "POST /auth/internal/v1/releases": Writes(
+        ("release-granted",),
+        ("release-granted",),
+        note="another instance of the same listening: `release-joined`",
+    ),
+    "POST /auth/internal/v1/releases/{release_id}/renewals": exempt(
+        "the release that it renews is the deed"
+    ),
+    "POST /auth/internal/v1/releases/{release_id}/end": exempt("playback's `listening-ended`"),
+    # audit
+    "GET /audit/v1/openapi.json": exempt(PUBLIC),
+    "GET /audit/v1/logs/{log}/checkpoint": exempt(PUBLIC),
+    "GET /audit/v1/logs/{log}/checkpoint/cosigned": exempt(PUBLIC),
+    "GET /audit/v1/logs/{log}/timestamps": exempt(PUBLIC),
+    "GET /audit/v1/logs/{log}/key": exempt(PUBLIC),
+    "GET /audit/v1/logs/{log}/tile/{tile}": exempt(PUBLIC),
+    "GET /audit/v1/logs/{log}/entries": Writes(("log-read",), ("log-read",)),
+    "GET /audit/v1/logs/{log}/deeds": Writes(("log-read",), ("log-read",)),
+    "GET /audit/v1/logs/{log}/export": Writes(("log-exported",), ("log-exported",)),
+    "GET /audit/v1/recordings/{recording_id}/deeds": Writes(("log-read",), ("log-read",)),
+    "GET /audit/v1/recordings/{recording_id}/proof": Writes(("proof-read",), ("proof-read",)),
+    "GET /audit/internal/v1/recordings/{recording_id}/hearings": exempt("auth's `hearings-read`"),
+    "GET /audit/internal/v1/appendable": exempt(PROBE),
+    # ingest
+    "GET /ingest/v1/openapi.json": exempt(PUBLIC),
+    "POST /ingest/v1/recordings": Writes(
+        ("access-issued", "recording-stored"),
+        ("upload-refused",),
+        note="a join: `recording-joined` as well; the same once more: `recording-read`",
+    ),
+    "GET /ingest/v1/recordings/{recording_id}": Writes(("recording-read",), ("recording-read",)),
+    "GET /ingest/v1/changes": Writes(("changes-read",)),
+    "GET /ingest/v1/manifests": Writes(("manifest-read",), ("manifest-read",)),
+    # playback
+    "GET /playback/v1/openapi.json": exempt(PUBLIC),
+    "GET /playback/v1/recordings": Writes(("recordings-listed",), ("recordings-listed",)),
+    "GET /playback/v1/recordings/{recording_id}/audio": Writes(
+        ("release-granted",),
+        ("release-granted",),
+        note="once for a listening; a file: `recording-downloaded`; its end: `listening-ended`; "
+        "what does not open: `integrity-failed`",
+    ),
+    "GET /playback/v1/recordings/{recording_id}/peaks": Writes(
+        ("release-granted",), ("release-granted",), note="once for a listening, with its audio"
+    ),
+    "GET /playback/v1/recordings/{recording_id}/hearings": Writes(
+        ("hearings-read",), ("hearings-read",)
+    ),
+    # portal
+    "GET /portal/": exempt("a form"),
+    "GET /portal/care": exempt("a form"),
+    "GET /portal/static/{name}": exempt(PUBLIC),
+    "POST /portal/language": exempt("the browser keeps it"),
+    "POST /portal/sign-in": Writes(("customer-signed-in",), ("customer-signed-in",)),
+    "POST /portal/answer": Writes(("question-answered", "customer-signed-in")),
+    "POST /portal/sign-out": Writes(("customer-signed-out",)),
+    "GET /portal/recordings": Writes(("recordings-listed",)),
+    "GET /portal/recordings/{recording_id}": Writes(("recordings-listed",)),
+    "GET /portal/recordings/{recording_id}/heard": Writes(("hearings-read",), ("hearings-read",)),
+    "GET /portal/recordings/{recording_id}/{part}": Writes(
+        ("release-granted",), ("release-granted",), note="once for a listening"
+    ),
+    "POST /portal/care/sign-in": Writes(("staff-signed-in",), ("staff-signed-in",)),
+    "POST /portal/care/sign-out": exempt("the browser forgets a token that goes on for minutes"),
+    "POST /portal/care/search": Writes(
+        ("customers-searched", "customers-searched"), ("customers-searched",)
+    ),
+    "GET /portal/care/recordings/{recording_id}": Writes(
+        ("recordings-listed",), ("recordings-listed",)
+    ),
+    "GET /portal/care/recordings/{recording_id}/{part}": Writes(
+        ("release-granted",), ("release-granted",), note="once for a listening"
+    ),
+}
+
+COMMANDS: Final[dict[str, Writes]] = {
+    "voicefile serve": exempt("whoever is served does the deeds"),
+    "voicefile demo": Writes(
+        ("tenant-opened", "principal-added"), note="and those of storing a recording"
+    ),
+    "voicefile certificates": exempt("makes files on the operator's machine"),
+    "voicefile migrate": exempt("changes the form of what is kept, as each start does"),
+    "voicefile tenant open": Writes(("tenant-opened", "principal-added")),
+    "voicefile tenant list": Writes(("administration-read",)),
+    "voicefile tenant close": Writes(
+        ("tenant-closed",), note="a tenant that is not there: nothing was asked of anybody"
+    ),
+    "voicefile prepare kafka": exempt("before there is a vault to have a log"),
+    "voicefile prepare mongo": exempt("before there is a vault to have a log"),
+    "voicefile prepare s3": exempt("before there is a vault to have a log"),
+    "voicefile verify": exempt(ELSEWHERE),
+    "voicefile audit fsck": exempt(ELSEWHERE),
+    "voicefile witness begin": exempt(ELSEWHERE),
+    "voicefile witness trust": exempt(ELSEWHERE),
+    "voicefile witness show": exempt(ELSEWHERE),
+    "voicefile witness serve": exempt(ELSEWHERE),
+    "voicefile events dead": exempt("ids, places and reasons; changes nothing"),
+    "voicefile events replay": Writes(
+        ("event-replayed",), note="for each event, before the first is published"
+    ),
+}
+
+LOOPS: Final[dict[str, Writes]] = {
+    "auth.app._housekeeping": Writes(
+        ("epoch-opened", "epoch-destroyed", "integrity-failed"),
+        note="rotation opens and destroys epochs of keys; the scrub tells of forged records; what "
+        "has lapsed (sessions, answers kept for retries, claims) is swept without a deed",
+    ),
+    "auth.app._forgetting": exempt("keys leave this process's memory"),
+    "auth.listening.audit_gate.AuditGate._keep_asking": exempt(PROBE),
+    "ingest.app._sweeping": exempt(
+        "blobs that belong to no recording; nobody ever could hear them"
+    ),
+    "ingest.issue._Asking.ask": exempt("the same question to auth, until it answers"),
+    "ingest.media.decode_job.DecodeJob.run": exempt("the upload that it is part of is the deed"),
+    "ingest.media.decoder.Decoders._keep_alive": exempt(NOBODYS),
+    "ingest.media.decoding._Decoding.run": exempt("the upload that it is part of is the deed"),
+    "playback.listenings.Listenings.keep": Writes(
+        ("listening-ended",), note="what is over or idle; at a stop all that is open"
+    ),
+    "playback.app._sweeping": Writes(
+        ("listening-ended",), note="`failed`: the process that served it has died"
+    ),
+    "audit.releases.ReleaseWatch.run": exempt(
+        "looks for releases without an outcome, and tells the operator"
+    ),
+    "audit.collect.Collector.run": exempt("shows heads to witnesses, and keeps what they sign"),
+    "audit.stamp_day.DayStamps.run": exempt("has the day's heads time-stamped"),
+    "audit.append.Sequencer.run": exempt("puts deeds into the log"),
+    "audit.checkpoint.Publisher.run": exempt("signs the log"),
+    "audit.gaps.GapWatch.run": exempt("looks for deeds that are missing, and tells the operator"),
+    "audit.indexing.Indexer.run": exempt(NOBODYS),
+    "audit.lead.Lead._recovered": exempt("reads its own state, until it can"),
+    "audit.pulse.Pulse.beat_while": exempt(PROBE),
+}
+
+HANDLERS: Final[dict[str, Writes]] = {
+    "audit hears events": exempt("puts deeds into the log"),
+    "ingest hears events": exempt("notes what auth has recorded: tenants, states of recordings"),
+}
+
+ALSO: Final[dict[str, str]] = {
+    "door-refused": "any route with a role, when somebody known has another one",
+    "integrity-failed": "whoever meets a record or a blob that nobody of ours has written",
+    "void": "a number whose write lost its race; it says that no deed is missing",
+}
+"""What no single route writes."""
+
+NOT_WRITTEN_YET: Final[dict[str, str]] = {
+    "recording-held": "holding against erasure",
+    "recording-erased": "erasing",
+}
+"""In the contract, for what does not exist yet."""
+
+OBJECTS: Final[dict[str, str]] = {
+    "void": "none",
+    "recording-stored": "the recording",
+    "upload-refused": "the id the recording would have had, if it came so far",
+    "access-issued": "the recording; the commitment is its receipt's",
+    "recording-joined": "the recording; the commitment is its receipt's",
+    "token-issued": "the partner",
+    "staff-signed-in": "the staff member; none if nobody is called so",
+    "customer-signed-in": "the credential; none if there is none",
+    "customer-signed-out": "the credential",
+    "question-asked": "the credential",
+    "question-answered": "the credential",
+    "recordings-listed": "the credential; refused: what was asked for",
+    "release-granted": "the recording; related: the release",
+    "release-joined": "the recording; related: the release",
+    "listening-ended": "the release; with the bytes sent",
+    "recording-downloaded": "the recording",
+    "customers-searched": "none for the search, the credential for each customer shown",
+    "credential-reissued": "the credential",
+    "credential-frozen": "the credential",
+    "credential-revoked": "the credential",
+    "credential-undelivered": "the credential",
+    "credential-restored": "the credential",
+    "letter-changed": "the credential",
+    "tenant-opened": "the tenant",
+    "tenant-changed": "the tenant or reseller",
+    "tenant-closed": "the tenant",
+    "scope-added": "the tenant or reseller",
+    "principal-added": "the principal",
+    "principal-removed": "the principal",
+    "epoch-opened": "the tenant",
+    "epoch-destroyed": "the tenant",
+    "recording-read": "the recording",
+    "changes-read": "none",
+    "log-read": "the log; the recording, where deeds about one were read",
+    "log-exported": "the log",
+    "proof-read": "the recording",
+    "recording-held": "the recording",
+    "recording-erased": "the recording",
+    "integrity-failed": "the record or recording",
+    "administration-read": "the tenant; none for the list of all",
+    "event-replayed": "the event",
+    "hearings-read": "the recording",
+    "door-refused": "the id that was asked for, if there is one",
+    "manifest-read": "none",
+}
+"""What `object_id` is, for every action there is."""
