@@ -37,6 +37,9 @@ os.execvp(command[0], command)
 """
 
 
+PAUSED_S_MAX = 2.0
+
+
 class EngineDidNotStart(Exception):
     """It ended, or was not ready in time; the text holds the end of its log."""
 
@@ -149,6 +152,9 @@ class Engine:
     def pause(self) -> None:
         """Stands still with its sockets open, as on a frozen disk."""
         self._signal(signal.SIGSTOP)
+        until, pid = time.monotonic() + PAUSED_S_MAX, self.pid
+        while pid is not None and not _stands_still(pid) and time.monotonic() < until:
+            time.sleep(0.005)  # a thread on another core may still answer
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -243,6 +249,11 @@ def pid_in(folder: Path) -> int | None:
         return None
     pid: int = noted["pid"]
     return pid if noted["birth"] is not None and birth_of(pid) == noted["birth"] else None
+
+
+def _stands_still(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(each.read_text().rpartition(")")[2].split()[0] in "TtZX" for each in threads)
 
 
 def birth_of(pid: int) -> str | None:
