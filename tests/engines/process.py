@@ -253,7 +253,10 @@ def pid_in(folder: Path) -> int | None:
 
 def _stands_still(pid: int) -> bool:
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(each.read_text().rpartition(")")[2].split()[0] in "TtZX" for each in threads)
+    try:
+        return all(each.read_text().rpartition(")")[2].split()[0] in "TtZX" for each in threads)
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # one ended just now: look again
 
 
 def birth_of(pid: int) -> str | None:

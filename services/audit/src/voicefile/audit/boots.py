@@ -90,7 +90,6 @@ def _numbers_of(document: Document | None) -> Numbers:
 
 
 def _take_in(numbers: Numbers, segment: Segment, boot: str) -> None:
-    for n in segment.numbers[boot]:
-        numbers.add(n)
     through = segment.stored_through.get(boot, 0)
-    numbers.stored_through = max(numbers.stored_through, through)
+    for n in segment.numbers[boot]:
+        numbers.heard(n, stored_through=through)
