@@ -25,6 +25,8 @@ from voicefile.chassis.log_fields import allowed_fields
 from voicefile.chassis.spans import ATTRIBUTES
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+PLAYS = 6
+"""Enough for every replica to have had its first request, with what it has to find out for it."""
 FOREIGN_METRICS = ("process_", "python_")
 ALWAYS = {"event", "level", "service", "time", "message", "dropped"}
 
@@ -103,7 +105,7 @@ async def told(vault):
 
 
 async def _at_work(vault):
-    """A contract is filed, heard by its customer, and played in the portal."""
+    """A contract is filed, heard by its customer, and played in the portal a few times."""
     company, key = vault.companies[0], secrets.token_hex(16)
     async with vault.front() as client:
         token = await company.partner_token()
@@ -121,7 +123,8 @@ async def _at_work(vault):
         assert page.is_redirect, page.text
         cookie = {"Cookie": f"__Host-vf_session={page.cookies['__Host-vf_session']}"}
         path = f"/portal/recordings/{answer['recording_id']}/audio"
-        assert (await client.get(path, headers=cookie)).status_code == 200
+        for _ in range(PLAYS):
+            assert (await client.get(path, headers=cookie)).status_code == 200
     return [
         Canary("access ID", answer["access_id"]),
         Canary("PIN", answer["pin"]),
@@ -135,19 +138,18 @@ async def _at_work(vault):
 
 
 async def test_a_request_is_one_trace_over_the_processes_it_needs(told):
-    ways = list(told.ways())
+    filing = ("ingest", "POST /v1/recordings")
+    assert [filing, ("ingest", "call auth"), ("auth", "POST /internal/v1/issues")] in [
+        way for way in told.ways() if filing in way
+    ]
+    playing = ("portal", "GET /recordings/{recording_id}/{part}")
     assert [
-        ("ingest", "POST /v1/recordings"),
-        ("ingest", "call auth"),
-        ("auth", "POST /internal/v1/issues"),
-    ] in ways
-    assert [
-        ("portal", "GET /recordings/{recording_id}/{part}"),
+        playing,
         ("portal", "call playback"),
         ("playback", "GET /v1/recordings/{recording_id}/audio"),
         ("playback", "call auth"),
         ("auth", "POST /internal/v1/releases"),
-    ] in ways
+    ] in [way for way in told.ways() if playing in way]
 
 
 async def test_each_process_names_itself_and_nothing_else(told):
