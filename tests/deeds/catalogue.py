@@ -35,6 +35,12 @@ def exempt(why: str) -> Writes:
     return Writes(exempt=why)
 
 
+EVIDENCE: Final = Writes(
+    ("proof-read", "recording-downloaded"),
+    ("proof-read",),
+    note="if it begins a listening: `release-granted` as well",
+)
+
 ROUTES: Final[dict[str, Writes]] = {
     # auth: signing in
     "GET /auth/v1/openapi.json": exempt(PUBLIC),
@@ -97,6 +103,7 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /auth/internal/v1/recordings/{recording}": exempt("ingest's `recording-read`"),
     "POST /auth/internal/v1/hearable": Writes(("recordings-listed",), ("recordings-listed",)),
     "POST /auth/internal/v1/hearings": Writes(("hearings-read",), ("hearings-read",)),
+    "POST /auth/internal/v1/papers": Writes(("proof-read",), ("proof-read",)),
     "POST /auth/internal/v1/releases": Writes(
         ("release-granted",),
         ("release-granted",),
@@ -119,6 +126,7 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /audit/v1/recordings/{recording_id}/deeds": Writes(("log-read",), ("log-read",)),
     "GET /audit/v1/recordings/{recording_id}/proof": Writes(("proof-read",), ("proof-read",)),
     "GET /audit/internal/v1/recordings/{recording_id}/hearings": exempt("auth's `hearings-read`"),
+    "GET /audit/internal/v1/recordings/{recording_id}/papers": exempt("auth's `proof-read`"),
     "GET /audit/internal/v1/appendable": exempt(PROBE),
     # ingest
     "GET /ingest/v1/openapi.json": exempt(PUBLIC),
@@ -142,6 +150,7 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /playback/v1/recordings/{recording_id}/peaks": Writes(
         ("release-granted",), ("release-granted",), note="once for a listening, with its audio"
     ),
+    "GET /playback/v1/recordings/{recording_id}/evidence": EVIDENCE,
     "GET /playback/v1/recordings/{recording_id}/hearings": Writes(
         ("hearings-read",), ("hearings-read",)
     ),
@@ -156,6 +165,7 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /portal/recordings": Writes(("recordings-listed",)),
     "GET /portal/recordings/{recording_id}": Writes(("recordings-listed",)),
     "GET /portal/recordings/{recording_id}/heard": Writes(("hearings-read",), ("hearings-read",)),
+    "GET /portal/recordings/{recording_id}/evidence": EVIDENCE,
     "GET /portal/recordings/{recording_id}/{part}": Writes(
         ("release-granted",), ("release-granted",), note="once for a listening"
     ),
@@ -167,6 +177,7 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /portal/care/recordings/{recording_id}": Writes(
         ("recordings-listed",), ("recordings-listed",)
     ),
+    "GET /portal/care/recordings/{recording_id}/evidence": EVIDENCE,
     "GET /portal/care/recordings/{recording_id}/{part}": Writes(
         ("release-granted",), ("release-granted",), note="once for a listening"
     ),

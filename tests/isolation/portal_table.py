@@ -127,6 +127,10 @@ async def its_credential(cell: Cell) -> Ask:
     return Ask(params={"purpose": "complaint", "credential": owner})
 
 
+async def a_purpose(_: Cell) -> Ask:
+    return Ask(params={"purpose": "complaint"})
+
+
 OPEN_SOME = frozenset({Who.NOBODY, Who.CUSTOMER, Who.CARE, Who.PORTAL})
 ONE = "/portal/recordings/{recording_id}"
 CARES_ONE = "/portal/care/recordings/{recording_id}"
@@ -170,6 +174,7 @@ PAGES = (
     Page(
         "GET /portal/recordings/{recording_id}/{part}", CUSTOMERS, thing=Thing.RECORDING, ask=peaks
     ),
+    Page(f"GET {ONE}/evidence", CUSTOMERS, thing=Thing.RECORDING),
     Page(
         "POST /portal/care/search",
         AGENTS,
@@ -184,6 +189,7 @@ PAGES = (
     Page(f"GET {CARES_ONE}", LISTENERS, thing=Thing.RECORDING, ask=its_credential),
     Page(f"GET {CARES_ONE}/{{part}}", LISTENERS, thing=Thing.RECORDING, ask=audio),
     Page(f"GET {CARES_ONE}/{{part}}", LISTENERS, thing=Thing.RECORDING, ask=peaks),
+    Page(f"GET {CARES_ONE}/evidence", LISTENERS, thing=Thing.RECORDING, ask=a_purpose),
     # The last one: whoever signed out sees nothing any more.
     Page("POST /portal/sign-out", CUSTOMERS, ok=303, ask=a_sign_out, spends=True),
 )

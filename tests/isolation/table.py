@@ -123,6 +123,10 @@ async def a_recording(cell: Cell) -> Ask:
     return Ask(json={"recording_id": cell.value})
 
 
+async def some_papers(cell: Cell) -> Ask:
+    return Ask(json={"recording_id": cell.value, "purpose": "complaint"})
+
+
 async def a_renewal(cell: Cell) -> Ask:
     return Ask(json={"instance_key": text(cell.home.instance.public)})
 
@@ -364,6 +368,13 @@ AUTH_INSIDE = (
         bearer_matters=True,
     ),
     Row(
+        "POST /auth/internal/v1/papers",
+        frozenset({Who.PLAYBACK}),
+        thing=Thing.RECORDING,
+        ask=some_papers,
+        bearer_matters=True,
+    ),
+    Row(
         "POST /auth/internal/v1/releases",
         frozenset({Who.PLAYBACK}),
         ok=201,
@@ -442,6 +453,12 @@ AUDIT = (
         absent=200,  # nobody heard it
         ask=of_tenant,
     ),
+    Row(
+        "GET /audit/internal/v1/recordings/{recording_id}/papers",
+        frozenset({Who.AUTH}),
+        thing=Thing.RECORDING,
+        ask=of_tenant,
+    ),
     Row("GET /audit/v1/recordings/{recording_id}/proof", PROVERS, thing=Thing.RECORDING),
     Row("GET /audit/internal/v1/appendable", frozenset({Who.AUTH})),
 )
@@ -468,6 +485,7 @@ PLAYBACK = (
     ),
     Row("GET /playback/v1/recordings/{recording_id}/audio", LISTENERS, thing=Thing.RECORDING),
     Row("GET /playback/v1/recordings/{recording_id}/peaks", LISTENERS, thing=Thing.RECORDING),
+    Row("GET /playback/v1/recordings/{recording_id}/evidence", LISTENERS, thing=Thing.RECORDING),
     Row("GET /playback/v1/recordings/{recording_id}/hearings", CUSTOMERS, thing=Thing.RECORDING),
 )
 

@@ -186,7 +186,6 @@ class Filing:
             key_proof=log.proof(self.opened_at, checkpoint),
             log_key=f"{log.key}\n",
             deeds=deeds_text(ProvenDeed(log.shown(at), log.way(at)) for at in self.about),
-            audio_file="audio.wav",
         )
         return dataclasses.replace(papers, **changed)
 
@@ -232,7 +231,7 @@ def filed(seed=0, *, before=3, after=9):
 
 def bundle(papers, audio=AUDIO, piece=1000):
     """The ZIP's bytes."""
-    writer = BundleWriter(papers)
+    writer = BundleWriter(papers, "audio.wav")
     parts = [writer.begin()]
     parts += [writer.audio(audio[at : at + piece]) for at in range(0, len(audio), piece)]
     return b"".join([*parts, writer.end()])

@@ -27,12 +27,15 @@ class FakeAuth:
     media: dict[str, Any]
     can_record: bool = True
     signed_in: bool = True
+    papers: dict[str, Any] | None = None
+    """None as long as the log proves nothing."""
     releases: list[dict[str, Any]] = field(default_factory=list)
     ended: list[dict[str, Any]] = field(default_factory=list)
 
     def app(self) -> FastAPI:
         app = FastAPI(openapi_url=None)
         app.add_api_route("/internal/v1/hearable", self.hearable, methods=["POST"])
+        app.add_api_route("/internal/v1/papers", self.told_papers, methods=["POST"])
         app.add_api_route("/internal/v1/releases", self.release, methods=["POST"])
         app.add_api_route("/internal/v1/releases/{release}/renewals", self.renew, methods=["POST"])
         app.add_api_route("/internal/v1/releases/{release}/end", self.end, methods=["POST"])
@@ -47,6 +50,16 @@ class FakeAuth:
             return JSONResponse({}, 401)
         one = {"recording_id": self.recording, "state": "playable", "sensitive": False}
         return JSONResponse({"recordings": [{**one, "heard": True, "blobs": "never shown"}]})
+
+    async def told_papers(self, request: Request) -> Response:
+        asked = await request.json()
+        if not self._known(request):
+            return JSONResponse({}, 401)
+        if not self.can_record:
+            return JSONResponse({}, 503)
+        if asked["recording_id"] != self.recording:
+            return JSONResponse({}, 404)
+        return JSONResponse({}, 409) if self.papers is None else JSONResponse(self.papers)
 
     async def release(self, request: Request) -> Response:
         asked = await request.json()

@@ -1,10 +1,16 @@
 """What comes out over HTTP is the stored recording, byte for byte, at every border."""
 
+import hashlib
+import io
+import json
+import random
 import secrets
+import zipfile
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from tests.libs.verify import log_world
 from tests.services.playback.fake_auth import DEPLOYMENT, SESSION, TENANT, FakeAuth
 
 from voicefile.blobstore.memory import MemoryBlobStore
@@ -209,6 +215,60 @@ async def test_a_chunk_changed_in_the_middle_cuts_the_connection(stand):
     with pytest.raises(httpx.RemoteProtocolError):
         await stand.audio()
     assert Action.ACTION_INTEGRITY_FAILED in [each.action for each in await stand.deeds()]
+
+
+def papers_for(audio):
+    """What auth answers of a recording whose receipt is over this audio."""
+    log = log_world.Log(random.Random(0))
+    claims = log_world.claims_of(log, RECORDING, audio_sha256=hashlib.sha256(audio).hexdigest())
+    key = log.keys.receipt_key
+    foreign = {"kty": "OKP", "crv": "Ed25519", "kid": "older", "x": "A" * 43}
+    return {
+        "receipt": log_world.signed_receipt(log.keys, **claims),
+        "receipt_keys": {"keys": [foreign, json.loads(str(key))]},
+        "proof": "proof",
+        "receipt_key_proof": "proof of the key",
+        "log_key": "key",
+        "deeds": "[]",
+    }
+
+
+async def evidence(stand, *, token=SESSION, **headers):
+    return await stand.client.get(
+        f"/playback/v1/recordings/{RECORDING}/evidence",
+        headers={"Authorization": f"Bearer {token}"} | headers,
+    )
+
+
+async def test_a_bundle_holds_the_recording_and_its_papers_and_is_a_download(stand):
+    stand.auth.papers = papers_for(AUDIO)
+    answer = await evidence(stand, token="agent", Purpose="dispute")
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as bundle:
+        assert bundle.read("audio.flac") == AUDIO
+        assert bundle.read("receipt.jws").decode() == stand.auth.papers["receipt"]
+        assert json.loads(bundle.read("receipt-key.json"))["kid"] == "kid-1"
+    [deed] = [
+        each for each in await stand.deeds() if each.action == Action.ACTION_RECORDING_DOWNLOADED
+    ]
+    assert (deed.object_id, deed.purpose) == (RECORDING, Purpose.PURPOSE_DISPUTE)
+
+
+async def test_audio_that_is_not_the_receipts_never_becomes_a_whole_bundle(stand):
+    stand.auth.papers = papers_for(b"other audio")
+    with pytest.raises(httpx.RemoteProtocolError):
+        await evidence(stand)
+    assert Action.ACTION_INTEGRITY_FAILED in [each.action for each in await stand.deeds()]
+
+
+async def test_no_listening_begins_for_evidence_that_is_refused(stand):
+    pending = await evidence(stand)
+    assert (pending.status_code, pending.headers["retry-after"]) == (503, "2")
+    stand.auth.can_record = False
+    assert (await evidence(stand)).json()["type"].endswith("unavailable")
+    assert (await evidence(stand, token="vs_nobody")).status_code == 401
+    assert stand.auth.releases == []
+    assert await stand.deeds() == []
 
 
 async def test_the_list_shows_nothing_but_what_its_schema_names(stand):

@@ -45,8 +45,6 @@ class Papers:
     key_proof: str
     log_key: str
     deeds: str
-    audio_file: str
-    """One of `names.AUDIO`."""
 
     def files(self) -> list[tuple[str, bytes]]:
         """The files in their order."""
@@ -66,11 +64,12 @@ class BundleWriter:
     """Turns evidence into a ZIP while the audio streams by; nothing is kept, no file is made.
 
     `begin`, then `audio` for each piece, then `end`: each answers the bytes to send on. The same
-    evidence makes the same bytes.
+    evidence makes the same bytes. `audio_file` is one of `names.AUDIO`.
     """
 
-    def __init__(self, papers: Papers) -> None:
+    def __init__(self, papers: Papers, audio_file: str) -> None:
         self._papers = papers
+        self._audio_file = audio_file
         self._wanted = parse_receipt(papers.receipt).audio_sha256
         self._entries: list[Packed] = []
         self._hash = hashlib.sha256()
@@ -104,13 +103,11 @@ class BundleWriter:
 
     def size(self, audio_bytes: int) -> int:
         """How long the bundle will be, for an audio of that length; after `begin`."""
-        entry = Packed(
-            self._papers.audio_file, 0, audio_bytes, self._entries[-1].end, streamed=True
-        )
+        entry = Packed(self._audio_file, 0, audio_bytes, self._entries[-1].end, streamed=True)
         return entry.end + len(directory([*self._entries, entry]))
 
     def _streamed(self, offset: int) -> Packed:
-        return Packed(self._papers.audio_file, self._crc, self._size, offset, streamed=True)
+        return Packed(self._audio_file, self._crc, self._size, offset, streamed=True)
 
 
 @dataclass

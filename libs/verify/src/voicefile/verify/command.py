@@ -192,9 +192,8 @@ def _pack(evidence: Evidence, audio: Path, out: Path) -> None:
         key_proof=evidence.key_proof,
         log_key=evidence.log_key,
         deeds=evidence.deeds,
-        audio_file=audio_name(audio.name) or "",
     )
-    writer = BundleWriter(papers)
+    writer = BundleWriter(papers, audio_name(audio.name) or "")
     with audio.open("rb") as sound, out.open("xb") as bundle:
         bundle.write(writer.begin())
         while piece := sound.read(PIECE_BYTES):

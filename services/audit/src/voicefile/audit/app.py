@@ -93,7 +93,7 @@ def build(
     return Service(
         name="audit",
         public=_public(settings, docs, lead.publisher, series, tokens),
-        internal=_internal(settings, docs, appendable),
+        internal=_internal(settings, docs, lead.publisher, appendable),
         running=partial(_running, relay, lead, leadership, log_key),
         ready=partial(_ready, docs, lead.sequencer, leadership),
     )
@@ -181,12 +181,15 @@ def _public(
     return app
 
 
-def _internal(settings: AuditSettings, docs: DocStore, appendable: Appendable) -> FastAPI:
+def _internal(
+    settings: AuditSettings, docs: DocStore, publisher: Publisher, appendable: Appendable
+) -> FastAPI:
     app = new_app(
         "voiceFileServer audit, internal", problems=PROBLEMS, openapi_path=None, probes=PROBES
     )
     app.state.docs = docs
     app.state.settings = settings
+    app.state.publisher = publisher
     app.state.appendable = appendable
     app.include_router(routes.internal)
     app.include_router(reading_routes.internal)

@@ -4,6 +4,7 @@ Everything is told as of the log's published head, so that whatever is told can 
 against a signed checkpoint.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicefile.audit.cosigned import Signed, best_over
@@ -21,7 +22,7 @@ from voicefile.audit.store import (
 from voicefile.audit.tiles import hashes_of, read_tiles
 from voicefile.docstore.port import DocStore
 from voicefile.docstore.tenant import TenantCollection
-from voicefile.translog.merkle import HASH_BYTES
+from voicefile.translog.merkle import HASH_BYTES, HashReader
 from voicefile.translog.origin import PLATFORM_LOG, log_of
 from voicefile.translog.proof_text import TlogProof
 from voicefile.translog.proofs import inclusion_proof
@@ -52,6 +53,8 @@ class Proof:
 
     entry: Entry
     hashes: tuple[bytes, ...]
+    size: int
+    """Leaves under the checkpoint."""
     checkpoint: str
     receipt_key: "Proof | None" = None
     """The same of the deed that names the key receipts are signed with, for a receipt's proof."""
@@ -126,8 +129,9 @@ async def prove_recording(
     if entry.index >= head.size or brought_by not in (None, actor_of(entry.entry)):
         raise NotFound
     under = await best_over(docs, tenant, entry.index, head)
-    hashes = await _inclusion(docs, tenant, entry.index, under.size)
-    return Proof(entry, hashes, under.checkpoint, await _prove_receipt_key(docs, tenant, under))
+    (hashes,) = await inclusion_proofs(docs, tenant, [entry.index], under.size)
+    key = await _prove_receipt_key(docs, tenant, under)
+    return Proof(entry, hashes, under.size, under.checkpoint, key)
 
 
 async def _prove_receipt_key(docs: DocStore, tenant: str, under: Signed) -> Proof | None:
@@ -135,7 +139,8 @@ async def _prove_receipt_key(docs: DocStore, tenant: str, under: Signed) -> Proo
     entry = await _naming_key(docs, tenant)
     if entry is None or entry.index >= under.size:
         return None
-    return Proof(entry, await _inclusion(docs, tenant, entry.index, under.size), under.checkpoint)
+    (hashes,) = await inclusion_proofs(docs, tenant, [entry.index], under.size)
+    return Proof(entry, hashes, under.size, under.checkpoint)
 
 
 async def _naming_key(docs: DocStore, tenant: str) -> Entry | None:
@@ -167,10 +172,16 @@ async def _vouching(docs: DocStore, tenant: str, recording: str) -> Entry:
     raise NotFound
 
 
-async def _inclusion(docs: DocStore, tenant: str, index: int, size: int) -> tuple[bytes, ...]:
-    wanted = tiles_read(lambda read: inclusion_proof(index, size, read))
-    tiles = await read_tiles(docs, tenant, wanted)
-    return tuple(inclusion_proof(index, size, hash_reader(hashes_of(tiles))))
+async def inclusion_proofs(
+    docs: DocStore, tenant: str, indexes: Sequence[int], size: int
+) -> list[tuple[bytes, ...]]:
+    """The hashes from each of these leaves up to the root of `size`; each tile is read once."""
+
+    def prove(read: HashReader) -> list[tuple[bytes, ...]]:
+        return [tuple(inclusion_proof(index, size, read)) for index in indexes]
+
+    tiles = await read_tiles(docs, tenant, tiles_read(prove))
+    return prove(hash_reader(hashes_of(tiles)))
 
 
 def _entry(segment: Segment, index: int) -> Entry:

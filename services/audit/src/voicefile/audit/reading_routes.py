@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from voicefile.audit.checkpoint import Publisher
 from voicefile.audit.look_up import Bounds, Cursor
+from voicefile.audit.papers import gather_papers
 from voicefile.audit.prove import read_head, tenant_of
 from voicefile.audit.reading import Reader, Readings
 from voicefile.audit.reading_schemas import (
@@ -16,6 +17,7 @@ from voicefile.audit.reading_schemas import (
     DeedsQuery,
     HearingsAnswer,
     PagedDeedsQuery,
+    PapersAnswer,
     lines,
 )
 from voicefile.audit.recordings import look_up_hearings
@@ -120,6 +122,20 @@ async def hearings(
         bounds=_bounds(request, HEARINGS_PAGE),
     )
     return HearingsAnswer.of(found, following)
+
+
+@internal.get("/recordings/{recording_id}/papers", dependencies=[Depends(peer("auth"))])
+async def papers(
+    request: Request,
+    recording_id: RecordingPath,
+    tenant: Annotated[str, Query(pattern=RANDOM_ID)],
+) -> PapersAnswer:
+    """What a bundle holds of the log; auth has checked who asks, and recorded that they did."""
+    publisher: Publisher = request.app.state.publisher
+    settings: AuditSettings = request.app.state.settings
+    bounds = _bounds(request, settings.entries_page_max)
+    gathered = await gather_papers(request.app.state.docs, tenant, recording_id, bounds=bounds)
+    return PapersAnswer.of(publisher.verifier_key(tenant), gathered)
 
 
 def _bounds(request: Request, entries: int) -> Bounds:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from voicefile.audit.events import shown, word
 from voicefile.audit.look_up import Cursor, Found, Wanted
+from voicefile.audit.papers import Papers
 from voicefile.audit.prove import Entry
 from voicefile.audit.recordings import Hearing
 from voicefile.audit.schemas import EntryAnswer
@@ -125,6 +126,24 @@ class HearingsAnswer(BaseModel):
         return cls(
             hearings=[HearingAnswer.of(each) for each in hearings],
             cursor=None if cursor is None else str(cursor),
+        )
+
+
+class PapersAnswer(BaseModel):
+    """The log's files of an evidence bundle, each as it lies in there."""
+
+    proof: str
+    receipt_key_proof: str
+    log_key: str
+    deeds: str
+
+    @classmethod
+    def of(cls, key: VerifierKey, papers: Papers) -> Self:
+        return cls(
+            proof=papers.proof.text,
+            receipt_key_proof=papers.receipt_key.text,
+            log_key=f"{key}\n",
+            deeds=papers.deeds,
         )
 
 

@@ -49,6 +49,9 @@ PROBLEMS = {
         "audit-unavailable", 503, "Nobody listens while deeds can't be recorded", retry_after_s=2
     ),
     errors.AuthUnavailable: UNAVAILABLE,
+    errors.ProofPending: Problem(
+        "proof-pending", 503, "The log has no proof of it yet", retry_after_s=2
+    ),
     errors.TooManyListenings: UNAVAILABLE,
     errors.RecordingDamaged: Problem("recording-damaged", 500, "The recording is damaged"),
     RangeNotSatisfiable: Problem("range-not-satisfiable", 416, "Range not satisfiable"),

@@ -13,12 +13,15 @@ from voicefile.crypto.secret import DataKey
 from voicefile.playback.errors import (
     AuthUnavailable,
     NotSignedIn,
+    ProofPending,
     PurposeMissing,
     RecordingNotFound,
     ReleaseOver,
     ReleaseRefused,
 )
 from voicefile.playback.listener import Caller
+from voicefile.verify.bundle import Papers
+from voicefile.verify.receipt import ReceiptKey, parse_receipt
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,33 @@ class Auth:
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise AuthUnavailable
         return _refused(answer).json()  # type: ignore[no-any-return] # auth's own schema
+
+    async def papers(self, caller: Caller, recording_id: str, *, request_id: str) -> Papers:
+        """Everything in its bundle but the audio.
+
+        Raises as `hearable` does; ProofPending; AuthUnavailable: not now.
+        """
+        body = {
+            "recording_id": recording_id,
+            "purpose": caller.purpose,
+            "request_id": request_id,
+        }
+        answer = await self._post("papers", body, bearer=caller.bearer)
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise ProofPending
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise AuthUnavailable
+        told = _refused(answer).json()
+        kid = parse_receipt(told["receipt"]).kid
+        keys = [ReceiptKey.of(each) for each in told["receipt_keys"]["keys"]]
+        return Papers(
+            receipt=told["receipt"],
+            proof=told["proof"],
+            receipt_key=str(next(key for key in keys if key.kid == kid)),
+            key_proof=told["receipt_key_proof"],
+            log_key=told["log_key"],
+            deeds=told["deeds"],
+        )
 
     async def release(
         self, caller: Caller, recording_id: str, *, listening: str, request_id: str

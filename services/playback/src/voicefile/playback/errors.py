@@ -7,6 +7,7 @@ PlaybackError
 ├── ReleaseRefused       auth can't record the deed now, so nobody listens
 ├── ReleaseOver          the release ended: signed out, re-issued, erased
 ├── AuthUnavailable      auth did not answer in time
+├── ProofPending         the log has no proof of the recording yet
 └── TooManyListenings    this instance holds as many keys as it may
 """
 
@@ -37,6 +38,10 @@ class ReleaseOver(PlaybackError):
 
 class AuthUnavailable(PlaybackError):
     """Auth did not answer in time."""
+
+
+class ProofPending(PlaybackError):
+    """The log has no proof of the recording yet; minutes at most after it was filed."""
 
 
 class TooManyListenings(PlaybackError):

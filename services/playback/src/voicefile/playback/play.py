@@ -1,6 +1,10 @@
-"""Opens the asked range of one sealed rendition and sends it, counting every byte."""
+"""Opens the asked range of one sealed rendition and sends it, counting every byte.
+
+A bundle is the whole of it, between the papers that prove it.
+"""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,6 +19,8 @@ from voicefile.playback.errors import RecordingDamaged, ReleaseOver
 from voicefile.playback.listener import Caller
 from voicefile.playback.listenings import Listening, Listenings
 from voicefile.playback.outcomes import Outcomes
+from voicefile.verify.bundle import AudioDiffers, BundleWriter
+from voicefile.verify.names import AUDIO_STEM
 
 _SUFFIXES = {
     "audio/wav": "wav",
@@ -45,6 +51,14 @@ class Opened:
     def suffix(self) -> str:
         """What a file of this type is called."""
         return _SUFFIXES.get(self.media_type, "bin")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A recording with all that proves it, as one ZIP file that is ready to be sent."""
+
+    size: int
+    pieces: AsyncGenerator[bytes, None]
 
 
 class Playback:
@@ -89,20 +103,30 @@ class Playback:
     ) -> Opened:
         """The range. Raises as `Listenings.of` does, RangeNotSatisfiable, RecordingDamaged."""
         listening = await self._listenings.of(caller, recording_id, request_id=request_id)
-        release = listening.release
         if download:
-            await self._outcomes.downloaded(
-                listening.listener,
-                tenant=release.tenant,
-                recording=recording_id,
-                request_id=request_id,
-            )
+            await self._downloaded(listening, request_id=request_id)
+        return await self._range(listening, rendition, range_header)
+
+    async def bundle(self, caller: Caller, recording_id: str, *, request_id: str) -> Bundle:
+        """The bundle. Raises as `play` does, ProofPending."""
+        papers = await self._auth.papers(caller, recording_id, request_id=request_id)
+        listening = await self._listenings.of(caller, recording_id, request_id=request_id)
+        await self._downloaded(listening, request_id=request_id)
+        audio = await self._range(listening, Rendition.ORIGINAL)
+        writer = BundleWriter(papers, f"{AUDIO_STEM}.{audio.suffix}")
+        before = writer.begin()
+        pieces = self._bundled(writer, before, audio.pieces, listening)
+        return Bundle(writer.size(audio.span.length), pieces)
+
+    async def _range(
+        self, listening: Listening, rendition: Rendition, range_header: str | None = None
+    ) -> Opened:
         try:
             blob = await self._open(listening, rendition)
         except (Tampered, BlobMissing):
             await self._damaged(listening)
             raise RecordingDamaged from None
-        total = release.true_bytes[rendition]
+        total = listening.release.true_bytes[rendition]
         if blob.plain_bytes < total:
             await self._damaged(listening)
             raise RecordingDamaged
@@ -148,6 +172,33 @@ class Playback:
             except (Tampered, BlobMissing):
                 await self._damaged(listening)
                 raise RecordingDamaged from None
+
+    async def _bundled(
+        self,
+        writer: BundleWriter,
+        before: bytes,
+        audio: AsyncGenerator[bytes, None],
+        listening: Listening,
+    ) -> AsyncGenerator[bytes, None]:
+        async with aclosing(audio):
+            yield before
+            async for piece in audio:
+                yield writer.audio(piece)
+        try:
+            yield writer.end()
+        except AudioDiffers:
+            # Sealed by us and yet not what the receipt says: no ZIP file ends without its end.
+            await self._damaged(listening)
+            raise RecordingDamaged from None
+
+    async def _downloaded(self, listening: Listening, *, request_id: str) -> None:
+        release = listening.release
+        await self._outcomes.downloaded(
+            listening.listener,
+            tenant=release.tenant,
+            recording=release.recording,
+            request_id=request_id,
+        )
 
     async def _damaged(self, listening: Listening) -> None:
         release = listening.release

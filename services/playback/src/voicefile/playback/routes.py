@@ -1,4 +1,4 @@
-"""Playback's public routes: the list, the audio by range, the waveform."""
+"""Playback's public routes: the list, the audio by range, the waveform, the evidence."""
 
 from typing import Annotated, Final
 
@@ -73,6 +73,18 @@ async def audio(
         request_id=request.state.request_id,
     )
     return _sent(opened, name=f"recording.{opened.suffix}" if download else "")
+
+
+@router.get("/recordings/{recording_id}/evidence", response_class=Response)
+async def evidence(request: Request, caller: Asking, recording_id: RecordingPath) -> Response:
+    """The recording with all that proves it, as one file (docs/audit-log.md)."""
+    playback: Playback = request.app.state.playback
+    bundle = await playback.bundle(caller, recording_id, request_id=request.state.request_id)
+    headers = {
+        "Content-Length": str(bundle.size),
+        "Content-Disposition": 'attachment; filename="evidence.zip"',
+    }
+    return StreamedResponse(bundle.pieces, media_type="application/zip", headers=headers)
 
 
 @router.get("/recordings/{recording_id}/hearings")

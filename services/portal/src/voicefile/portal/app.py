@@ -79,6 +79,7 @@ def _show_refusals(app: FastAPI) -> None:
     # What no page foresees (an agent's token in a customer's cookie) shows nothing, and no error.
     app.add_exception_handler(vault.VaultError, message("not_found_heading", "not_found", 404))
     app.add_exception_handler(vault.Unavailable, message("title", "unavailable", 503))
+    app.add_exception_handler(vault.ProofPending, message("title", "proof_pending", 503))
     app.add_exception_handler(vault.TooMany, message("title", "too_many", 429))
     app.add_exception_handler(FormRefused, message("title", "session_over", 400))
     app.add_exception_handler(404, message("not_found_heading", "not_found", 404))

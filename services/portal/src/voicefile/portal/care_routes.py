@@ -133,6 +133,11 @@ async def player(
     )
 
 
+@router.get("/recordings/{recording_id}/evidence")
+async def evidence(request: Request, recording_id: str, purpose: str) -> Response:
+    return await sound(request, recording_id, "evidence", purpose)
+
+
 @router.get("/recordings/{recording_id}/{part}")
 async def sound(request: Request, recording_id: str, part: str, purpose: str) -> Response:
     known: Vault = request.app.state.vault

@@ -150,6 +150,13 @@ async def heard(request: Request, recording_id: str, after: str = "") -> Respons
     )
 
 
+@router.get("/recordings/{recording_id}/evidence")
+async def evidence(request: Request, recording_id: str) -> Response:
+    known: Vault = request.app.state.vault
+    session = cookies.read(request, cookies.CUSTOMER)
+    return await stream(request, known, recording_id, "evidence", token=session, purpose="")
+
+
 @router.get("/recordings/{recording_id}/{part}")
 async def sound(request: Request, recording_id: str, part: str) -> Response:
     known: Vault = request.app.state.vault
@@ -160,8 +167,8 @@ async def sound(request: Request, recording_id: str, part: str) -> Response:
 async def stream(
     request: Request, known: Vault, recording_id: str, part: str, *, token: str, purpose: str
 ) -> Response:
-    """Audio or peaks from playback, passed on as it comes."""
-    if part not in ("audio", "peaks") or not recording_id.isalnum():
+    """Audio, peaks or evidence from playback, passed on as it comes."""
+    if part not in ("audio", "peaks", "evidence") or not recording_id.isalnum():
         raise vault.NotThere
     query = {
         name: value

@@ -53,6 +53,7 @@ def player_page(
         audio_url=link("/audio", rendition=chosen),
         peaks_url=link("/peaks"),
         download_url=link("/audio", rendition="original", download="true"),
+        evidence_url=link("/evidence"),
         heard_url=f"{here}/heard",
         other_rendition_url=link("", rendition=other, **whose),
     )

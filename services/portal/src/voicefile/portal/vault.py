@@ -6,6 +6,7 @@ VaultError
 ├── SessionOver      the session is not known any more
 ├── NotThere         missing, foreign, or not to be heard
 ├── TooMany          too many attempts from this address
+├── ProofPending     the log has no proof of the recording yet
 └── Unavailable      the vault can't answer now
 """
 
@@ -42,6 +43,10 @@ class NotThere(VaultError):
 
 class TooMany(VaultError):
     """Too many attempts from this address."""
+
+
+class ProofPending(VaultError):
+    """The log has no proof of the recording yet; minutes at most after it was filed."""
 
 
 class Unavailable(VaultError):
@@ -174,6 +179,8 @@ def _checked(
         return dict(answer.json()) if answer.content else {}
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         raise Mistyped if _slug(answer) == "mistyped-access-id" else Refused
+    if _slug(answer) == "proof-pending":
+        raise ProofPending
     meaning: dict[int, type[VaultError]] = {
         400: Refused,
         401: unauthorised,

@@ -9,6 +9,7 @@ AccessError
 ├── NotHearable         missing, foreign or not to be heard: one answer for all of them
 ├── PurposeMissing      a care agent did not say why
 ├── AuditUnavailable    what would happen now could not be recorded soon enough
+├── ProofPending        the log has no signed head over the receipt yet
 └── ReleaseOver         the listening ended, or what allowed it did
 """
 
@@ -47,6 +48,10 @@ class PurposeMissing(AccessError):
 
 class AuditUnavailable(AccessError):
     """The log cannot take what a new release would have to record."""
+
+
+class ProofPending(AccessError):
+    """The log has no signed head over the receipt yet; minutes at most after it was filed."""
 
 
 class ReleaseOver(AccessError):

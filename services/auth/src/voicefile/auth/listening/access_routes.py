@@ -14,6 +14,8 @@ from voicefile.auth.listening.access_schemas import (
     HearingsAnswer,
     HearingsBody,
     LeaseAnswer,
+    PapersAnswer,
+    PapersBody,
     QuestionAnswerBody,
     ReleaseAnswer,
     ReleaseBody,
@@ -25,6 +27,7 @@ from voicefile.auth.listening.access_schemas import (
 from voicefile.auth.listening.answer_question import answer_question
 from voicefile.auth.listening.check_access import check_access
 from voicefile.auth.listening.doors import Doors
+from voicefile.auth.listening.gather_papers import gather_papers
 from voicefile.auth.listening.list_hearable import list_hearable
 from voicefile.auth.listening.list_hearings import list_hearings
 from voicefile.auth.listening.log_out import log_out
@@ -54,6 +57,7 @@ ACCESS_PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.AuditUnavailable: Problem(
         "audit-unavailable", 503, "The log cannot record this now", retry_after_s=1
     ),
+    errors.ProofPending: Problem("proof-pending", 409, "The log has no proof of it yet"),
     errors.ReleaseOver: Problem("release-over", 410, "The release is over"),
 }
 
@@ -136,6 +140,17 @@ def internal_router(doors: Doors) -> APIRouter:
             request_id=body.request_id or request.state.request_id,
         )
         return HearingsAnswer.model_validate(found)
+
+    @router.post("/papers")
+    async def papers(request: Request, body: PapersBody) -> PapersAnswer:
+        found = await gather_papers(
+            doors,
+            _shown(request),
+            body.recording_id,
+            purpose=body.purpose or None,
+            request_id=body.request_id or request.state.request_id,
+        )
+        return PapersAnswer.of(found)
 
     @router.post("/releases", status_code=status.HTTP_201_CREATED)
     async def release(request: Request, body: ReleaseBody) -> ReleaseAnswer:

@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from voicefile.auth.keys.compact_jws import public_jwk
 from voicefile.auth.listening.check_access import Asked
+from voicefile.auth.listening.gather_papers import GatheredPapers
 from voicefile.auth.listening.list_hearable import Hearable, Listed
 from voicefile.auth.listening.open_session import SignedIn
 from voicefile.auth.listening.release_key import Released
-from voicefile.auth.schemas import Bytes32, Id, Open, Part, PurposeCode, Secret
+from voicefile.auth.schemas import Bytes32, Id, JwkSet, Open, Part, PurposeCode, Secret
 
 PIN_CHARS_MAX = 32
 ANSWER_CHARS_MAX = 64
@@ -106,6 +108,38 @@ class HearingsAnswer(BaseModel):
 
     hearings: list[Hearing]
     cursor: str | None
+
+
+class PapersBody(Open):
+    """Of which recording a bundle is asked for, and why; customers need no purpose."""
+
+    recording_id: Id
+    purpose: PurposeCode | Literal[""] | None = None
+    request_id: Id | None = None
+    """The request at playback that it is asked for."""
+
+
+class PapersAnswer(BaseModel):
+    """Everything in a bundle but the audio."""
+
+    receipt: str = Field(repr=False)
+    receipt_keys: JwkSet
+    """All the tenant's; the receipt says which signed it."""
+    proof: str = Field(repr=False)
+    receipt_key_proof: str = Field(repr=False)
+    log_key: str
+    deeds: str = Field(repr=False)
+
+    @classmethod
+    def of(cls, papers: GatheredPapers) -> "PapersAnswer":
+        return cls(
+            receipt=papers.receipt,
+            receipt_keys=JwkSet(keys=[public_jwk(*key) for key in papers.receipt_keys]),
+            proof=papers.proof,
+            receipt_key_proof=papers.receipt_key_proof,
+            log_key=papers.log_key,
+            deeds=papers.deeds,
+        )
 
 
 class HearableRecording(BaseModel):

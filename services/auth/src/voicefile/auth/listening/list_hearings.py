@@ -5,19 +5,15 @@ and for which purpose; who it was by name, the log does not know.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-import httpx
-
-from voicefile.auth.listening.access_errors import AuditUnavailable, NotHearable
+from voicefile.auth.listening.access_errors import NotHearable
+from voicefile.auth.listening.ask_audit import ask_hearings
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.listeners import access_of, listener_of, recording_of
 from voicefile.auth.refusals import refusal_told
 from voicefile.deeds.deed import Action, Deed
 from voicefile.identity.principal import Role
-
-ANSWER_WITHIN_S: Final = 5.0
-_PATH: Final = "/audit/internal/v1/recordings"
 
 
 async def list_hearings(
@@ -41,17 +37,4 @@ async def list_hearings(
         access = await access_of(doors, listener, request_id=request_id, recording=recording_id)
         recording_of(listener, access, recording_id)
     await doors.ports.deeds.record(deed)
-    return await _out_of_the_log(doors.audit, listener.tenant, recording_id, cursor=cursor)
-
-
-async def _out_of_the_log(
-    audit: httpx.AsyncClient, tenant: str, recording_id: str, *, cursor: str
-) -> Mapping[str, Any]:
-    query = {"tenant": tenant, "cursor": cursor}
-    path = f"{_PATH}/{recording_id}/hearings"
-    try:
-        answer = await audit.get(path, params=query, timeout=ANSWER_WITHIN_S)
-        told: Mapping[str, Any] = answer.raise_for_status().json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise AuditUnavailable from error
-    return told
+    return await ask_hearings(doors.audit, listener.tenant, recording_id, cursor=cursor)
