@@ -41,15 +41,9 @@ def verifier(page, tmp_path):
     assert asked == [path.as_uri()]
 
 
-def witness_line(log):
-    witness = log.witness
-    encoded = base64.b64encode(b"\x04" + witness.public).decode()
-    return f"{witness.name}+{witness.key_id.hex()}+{encoded}"
-
-
 def asked(verifier, raw, log, *, key=None):
     line = str(log.key) if key is None else key
-    return verifier.evaluate(ASK, [base64.b64encode(raw).decode(), line, [witness_line(log)]])
+    return verifier.evaluate(ASK, [base64.b64encode(raw).decode(), line, [str(log.witness)]])
 
 
 def commanded(raw, log):
@@ -87,7 +81,7 @@ def test_a_person_sees_which_file_is_wrong(verifier, tmp_path):
     kind, said = chosen(verifier, bytes(raw), str(filing.log.key))
     verifier.screenshot(path=tmp_path / "wrong.png", full_page=True)
     assert kind == "wrong"
-    assert "audio.wav: whole: beschädigt" in said
+    assert "audio.wav: im Ganzen: beschädigt" in said
 
 
 def test_without_a_key_a_person_is_told_that_nothing_is_proven(verifier):

@@ -18,13 +18,13 @@ from voicefile.contracts.deed.v1 import Action, Deed, Outcome, Role
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.secret import SecretKey
 from voicefile.translog.checkpoint import Checkpoint, sign_checkpoint
+from voicefile.translog.cosignature import WitnessKey
 from voicefile.translog.merkle import Frontier, leaf_hash
-from voicefile.translog.note import VerifierKey
+from voicefile.translog.note import VerifierKey, key_id
 from voicefile.translog.proof_text import TlogProof
 from voicefile.translog.proofs import inclusion_proof
 from voicefile.translog.tiles import TilePath, entry_bundle, grown_tiles, hash_reader, tile_width
 from voicefile.verify.bundle import BundleWriter, Papers
-from voicefile.verify.cosigned import Witness
 from voicefile.verify.deed_list import ProvenDeed, deeds_text
 from voicefile.verify.deed_wire import read_deed
 from voicefile.verify.entry_json import ShownEntry, canonical
@@ -79,7 +79,7 @@ class Log:
 
     @property
     def witness(self):
-        return Witness(WITNESS_NAME, signing_key(self.keys.witness).public)
+        return WitnessKey(WITNESS_NAME, signing_key(self.keys.witness).public)
 
     def id(self):
         return self.chance.randbytes(16).hex()
@@ -132,7 +132,8 @@ class Log:
     def cosignature(self, text, at_s=NOW_MS // 1000):
         message = f"cosignature/v1\ntime {at_s}\n{text}".encode()
         signature = signing_key(self.keys.witness).sign(message)
-        raw = self.witness.key_id + at_s.to_bytes(8, "big") + signature
+        stated = key_id(WITNESS_NAME, self.witness.public, kind=b"\x04")
+        raw = stated + at_s.to_bytes(8, "big") + signature
         return f"— {WITNESS_NAME} {base64.b64encode(raw).decode()}\n"
 
     def way(self, index):

@@ -79,7 +79,7 @@ def test_the_same_evidence_is_the_same_bytes_however_it_streams(filing):
 
 
 def test_the_size_is_known_before_the_audio_has_streamed(filing):
-    writer = BundleWriter(filing.papers())
+    writer = BundleWriter(filing.papers(), "audio.wav")
     writer.begin()
     assert writer.size(len(AUDIO)) == len(bundle(filing.papers()))
 

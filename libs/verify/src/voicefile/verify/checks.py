@@ -7,12 +7,13 @@ test can leave one out and show which manipulations would then go unseen.
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from voicefile.translog.cosignature import cosigned_at
 from voicefile.translog.deed_leaf import commitment
 from voicefile.translog.errors import NoteInvalid, ProofInvalid
 from voicefile.translog.merkle import leaf_hash
 from voicefile.translog.origin import origin_of
 from voicefile.translog.proofs import verify_inclusion
-from voicefile.verify.cosigned import cosignature, require_single
+from voicefile.verify.cosigned import require_single
 from voicefile.verify.deed_wire import (
     ACCESS_ISSUED,
     DONE,
@@ -122,10 +123,10 @@ def witnesses(case: Case) -> None:
     """Every witness asked for has cosigned the checkpoint."""
     for witness in case.trusted.witnesses:
         try:
-            found = cosignature(case.receipt_entry.proof.checkpoint, witness)
+            at_s = cosigned_at(case.receipt_entry.proof.checkpoint, witness)
         except NoteInvalid as invalid:
             raise Refuted(PROOF, f"checkpoint, {witness.name}", str(invalid)) from None
-        if found is None:
+        if at_s is None:
             raise Refuted(PROOF, f"checkpoint, {witness.name}", "not cosigned by this witness")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from voicefile.translog.cosignature import WitnessKey
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey
 from voicefile.verify.bundle import (
@@ -24,7 +25,6 @@ from voicefile.verify.bundle import (
     read_bundle,
     text_of,
 )
-from voicefile.verify.cosigned import Witness
 from voicefile.verify.deed_list import deeds_text
 from voicefile.verify.evidence import Evidence, Trusted
 from voicefile.verify.fsck import Counted, LogCheck
@@ -59,7 +59,7 @@ def run_verify(words: Sequence[str], program: str = "voicefile-verify") -> int:
         sys.stdout.write(page_html())
         return PROVEN
     try:
-        witnesses = tuple(Witness.parse(_line(each)) for each in asked.witness)
+        witnesses = tuple(WitnessKey.parse(_line(each)) for each in asked.witness)
         trusted = Trusted(_key(asked.log_key), witnesses)
         evidence = _evidence(asked)
     except Refuted as refuted:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from voicefile.translog.checkpoint import Checkpoint, open_checkpoint
+from voicefile.translog.cosignature import WitnessKey
 from voicefile.translog.deed_leaf import SALT_BYTES
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey
 from voicefile.translog.proof_text import TlogProof
-from voicefile.verify.cosigned import Witness
 from voicefile.verify.deed_list import ProvenDeed, parse_deeds
 from voicefile.verify.deed_wire import Deed, read_deed
 from voicefile.verify.names import KEY_PROOF, LOG_KEY, PROOF
@@ -37,7 +37,7 @@ class Trusted:
     """What the judge knows from elsewhere."""
 
     log_key: VerifierKey | None = None
-    witnesses: tuple[Witness, ...] = ()
+    witnesses: tuple[WitnessKey, ...] = ()
     """Each of them must have cosigned the checkpoint."""
 
 

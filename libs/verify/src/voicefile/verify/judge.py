@@ -1,12 +1,10 @@
 """The judge: runs every check over evidence, and says what is proven or what is wrong."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voicefile.translog.errors import NoteInvalid
-from voicefile.translog.note import KEY_ID_BYTES, key_id
 from voicefile.verify.checks import findings
-from voicefile.verify.cosigned import Cosignature, cosignature, lines_of
+from voicefile.verify.cosigned import Cosigned, cosigned_by, strangers
 from voicefile.verify.digits import spoken_digits
 from voicefile.verify.evidence import Case, Evidence, Trusted, read_case
 from voicefile.verify.names import PROOF
@@ -21,7 +19,7 @@ class Judgement:
     case: Case | None
     confirmed: bool
     """Whether the log's key came from elsewhere. If not, all may be forged together with it."""
-    cosigned: tuple[Cosignature, ...] = ()
+    cosigned: tuple[Cosigned, ...] = ()
     strangers: tuple[str, ...] = ()
     """Names on further signature lines; nothing is known of them."""
 
@@ -47,22 +45,9 @@ def judge(evidence: Evidence, trusted: Trusted) -> Judgement:
     wrong = tuple(findings(case))
     if wrong:
         return Judgement(wrong, case, confirmed)
+    note, witnesses = case.receipt_entry.proof.checkpoint, trusted.witnesses
     try:
-        return Judgement((), case, confirmed, tuple(_cosigned(case)), tuple(_strangers(case)))
+        cosigned = tuple(cosigned_by(note, witnesses))
     except NoteInvalid as invalid:
         return Judgement((Refuted(PROOF, "checkpoint", str(invalid)),), case, confirmed)
-
-
-def _cosigned(case: Case) -> Iterator[Cosignature]:
-    for witness in case.trusted.witnesses:
-        found = cosignature(case.receipt_entry.proof.checkpoint, witness)
-        if found is not None:
-            yield found
-
-
-def _strangers(case: Case) -> Iterator[str]:
-    known = {(case.key.name, key_id(case.key.name, case.key.public))}
-    known |= {(each.name, each.key_id) for each in case.trusted.witnesses}
-    for name, raw in lines_of(case.receipt_entry.proof.checkpoint):
-        if (name, raw[:KEY_ID_BYTES]) not in known:
-            yield name
+    return Judgement((), case, confirmed, cosigned, tuple(strangers(note, case.key, witnesses)))

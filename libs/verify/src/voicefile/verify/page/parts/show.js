@@ -62,7 +62,8 @@ const GERMAN = {
   'not the audio of the receipt': 'nicht das Audio des Belegs',
   'other words than the vault puts there': 'andere Worte, als der Tresor hineinschreibt',
   'not cosigned by this witness': 'von diesem Zeugen nicht mitgezeichnet',
-  'the cosignature is wrong': 'die Mitzeichnung ist falsch',
+  'not a cosignature': 'keine Mitzeichnung',
+  'the cosignature says no time': 'die Mitzeichnung nennt keine Zeit',
   'not in the one form the format allows': 'nicht in der einen Form, die das Format erlaubt',
   'bytes that belong to no file': 'Bytes, die zu keiner Datei gehören',
 };
@@ -71,6 +72,7 @@ const language = (navigator.language || 'en').startsWith('de') ? 'de' : 'en';
 const say = SAID[language];
 const byId = (id) => document.getElementById(id);
 const inWords = (what) => language === 'de' ? GERMAN[what] ?? what : what;
+const inPlace = (place) => language === 'de' && place === 'whole' ? 'im Ganzen' : place;
 
 function element(name, content, className) {
   const made = document.createElement(name);
@@ -112,7 +114,7 @@ async function check() {
     const found = await verifyBundle(new Uint8Array(await file.arrayBuffer()), byId('key').value.trim(), witnesses);
     if (found.wrong.length) {
       const list = element('ul');
-      for (const {file: name, place, what} of found.wrong) list.append(element('li', `${name}: ${place}: ${inWords(what)}`));
+      for (const {file: name, place, what} of found.wrong) list.append(element('li', `${name}: ${inPlace(place)}: ${inWords(what)}`));
       verdict('wrong', say.wrong, say.wrongWhy).append(list);
     } else if (found.proven) {
       verdict('proven', say.proven, say.provenWhy).append(facts(found));

@@ -462,10 +462,11 @@ async function cosignature(line, checkpoint) {
   must(theirs.length > 0, file, place, 'not cosigned by this witness');
   let latest = 0;
   for (const {signature} of theirs) {
-    must(signature.length === 72, file, place, 'the cosignature is wrong');
+    must(signature.length === 72, file, place, 'not a cosignature');
     const at = Number(new DataView(signature.slice(0, 8).buffer).getBigUint64(0));
+    must(at > 0 && at < 2 ** 63, file, place, 'the cosignature says no time');
     const message = utf8.encode(`cosignature/v1\ntime ${at}\n${checkpoint.body}`);
-    must(await signed(witness.publicKey, message, signature.subarray(8)), file, place, 'the cosignature is wrong');
+    must(await signed(witness.publicKey, message, signature.subarray(8)), file, place, 'the signature is wrong');
     latest = Math.max(latest, at);
   }
   return {name: witness.name, at: latest};
