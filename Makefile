@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PACKAGES := $(wildcard libs/*) $(wildcard services/*) cli
 EDITABLE := $(foreach p,$(PACKAGES),-e ./$(p))
 PYTEST := $(BIN)/python -m pytest
+# Tests start processes by the hundred: each module is to be compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 DEBIAN := chromium curl nginx prometheus softhsm2 strace
 
 help:  ## print these targets
@@ -24,7 +26,7 @@ check: $(VENV)/.dev  ## format, lint, types, import rules, generated code (under
 
 test: check  ## everything that must hold: check, then all tests, adapters against real engines
 	@$(BIN)/python -m tests.engines up
-	@$(PYTEST) -n auto --dist loadfile -q; status=$$?; \
+	@$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -q; status=$$?; \
 	  $(BIN)/python -m tests.engines down --wipe; exit $$status
 
 format: $(VENV)/.dev  ## let ruff format and mend what it can

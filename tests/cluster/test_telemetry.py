@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from tests.cluster.asked_for import asked_for
 from tests.cluster.cluster import SERVICES
 from tests.engines.certificates import certificate
 from tests.faults import people
@@ -24,7 +25,7 @@ from tests.otlp_receiver import Receiver, receiving
 from voicefile.chassis.log_fields import allowed_fields
 from voicefile.chassis.spans import ATTRIBUTES
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = [asked_for, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 PLAYS = 6
 """Enough for every replica to have had its first request, with what it has to find out for it."""
 FOREIGN_METRICS = ("process_", "python_")
