@@ -16,6 +16,7 @@ BENCHES = (
     "memory",
     "listening",
     "audit",
+    "log_growth",
     "rotation",
     "growth",
     "start_up",
