@@ -121,9 +121,9 @@ async def test_a_sensitive_recordings_evidence_needs_the_answer(vault, company):
     )
     assert joined.status_code == 201, joined.text
     await vault.settled()
-    answer = await company.client.get(path_of(joined.json()), headers=session)
-    assert answer.status_code in (401, 404)
-    assert b"PK" not in answer.content
+    assert (await company.client.get(path_of(plain), headers=session)).status_code == 200
+    refused = await company.client.get(path_of(joined.json()), headers=session)
+    assert (refused.status_code, refused.json()["type"]) == (404, "urn:voicefile:problem:not-found")
 
 
 async def test_until_the_log_proves_it_the_answer_is_later(company):
