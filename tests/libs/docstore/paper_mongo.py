@@ -101,14 +101,17 @@ class PaperRows:
         deed = asking.get()
         return await self.network.carry(lambda: self._update(deepcopy(query), update, deed))
 
-    async def delete_one(self, query: Row) -> bool:
-        def delete() -> bool:
-            found = next((row for row in self.rows.values() if matches(row, query)), None)
-            if found is not None:
-                del self.rows[found["_id"]]
-            return found is not None
+    async def update_each(self, queries: Sequence[Row], update: Row) -> int:
+        deed, each = asking.get(), deepcopy(list(queries))
+        return await self.network.carry(
+            lambda: sum(self._update(query, update, deed) for query in each)
+        )
 
-        return await self.network.carry(delete)
+    async def delete_one(self, query: Row) -> bool:
+        return await self.network.carry(lambda: self._delete(query))
+
+    async def delete_each(self, queries: Sequence[Row]) -> int:
+        return await self.network.carry(lambda: sum(map(self._delete, queries)))
 
     async def delete_many(self, query: Row) -> None:
         raise NotImplementedError
@@ -120,6 +123,12 @@ class PaperRows:
         if "gone" not in row and "by" in (body := unpacked_body(row["body"])):
             self.done.append((body["by"], "insert"))
         return None
+
+    def _delete(self, query: Row) -> bool:
+        found = next((row for row in self.rows.values() if matches(row, query)), None)
+        if found is not None:
+            del self.rows[found["_id"]]
+        return found is not None
 
     def _update(self, query: Row, update: Row, deed: int) -> bool:
         found = next((row for row in self.rows.values() if matches(row, query)), None)

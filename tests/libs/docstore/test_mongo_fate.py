@@ -11,9 +11,9 @@ import pytest
 from tests.libs.docstore.paper_mongo import Network, PaperRows, asking
 
 from voicefile.docstore.mongo_fate import Fate, Patience
-from voicefile.docstore.mongo_inserts import Inserts
 from voicefile.docstore.mongo_swap import swap
 from voicefile.docstore.mongo_table import Arrivals, MongoTable
+from voicefile.docstore.mongo_together import Together
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
     Collection,
@@ -297,7 +297,7 @@ async def test_of_several_some_stored_and_some_unsure_all_are_found_out() -> Non
     assert sorted(deed for deed, _ in desk.rows.done) == [1, 10, 12]
 
 
-async def test_inserts_side_by_side_share_a_command_and_a_cancelled_one_harms_nobody() -> None:
+async def test_side_by_side_all_share_a_command_and_a_cancelled_one_harms_nobody() -> None:
     batches: list[int] = []
     open_door = asyncio.Event()
 
@@ -306,8 +306,8 @@ async def test_inserts_side_by_side_share_a_command_and_a_cancelled_one_harms_no
         await open_door.wait()
         return [None] * len(rows)
 
-    inserts = Inserts(send)
-    waiting = [asyncio.create_task(inserts.store([{"body": b""}])) for _ in range(50)]
+    inserts = Together(send)
+    waiting = [asyncio.create_task(inserts.ask([{"body": b""}])) for _ in range(50)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     waiting[7].cancel()
@@ -326,12 +326,12 @@ async def test_a_mistake_in_sending_reaches_all_who_wait_and_nobody_after() -> N
             raise TypeError
         return [None] * len(rows)
 
-    inserts = Inserts(send)
+    inserts = Together(send)
     ended = await asyncio.gather(
-        inserts.store([{"body": b"bad"}]), inserts.store([{"body": b""}]), return_exceptions=True
+        inserts.ask([{"body": b"bad"}]), inserts.ask([{"body": b""}]), return_exceptions=True
     )
     assert all(isinstance(each, TypeError) for each in ended)
-    assert await inserts.store([{"body": b""}]) == [None]
+    assert await inserts.ask([{"body": b""}]) == [None]
 
 
 async def test_patience_ends() -> None:

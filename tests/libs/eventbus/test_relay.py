@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -268,6 +269,35 @@ async def test_nothing_is_looked_past_while_the_bus_is_away(store: DocStore) -> 
     broker.away = set()
     assert await relay.drain() == 0
     assert broker.taken == ["f1", "e1", "e2"]
+    assert await store.pending() == []
+
+
+async def test_while_the_bus_is_away_the_store_is_not_asked_what_waits(store: DocStore) -> None:
+    asked = 0
+
+    class Asked:
+        async def pending(self, limit: int) -> list[tuple[Collection, Document]]:
+            nonlocal asked
+            asked += 1
+            return await store.pending(limit)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+    broker = Broken()
+    broker.away = {"e1", "f1", "g1"}
+    stored = await store.insert(THINGS, telling("a", "e1"))
+    await store.insert(THINGS, telling("b", "f1"))
+    relay = Relay(cast("DocStore", Asked()), broker)
+    for _ in range(5):
+        with pytest.raises(Unreachable):
+            await relay.drain()
+    assert (asked, len(broker.calls)) == (1, 5)
+    # What came meanwhile comes behind, in its order.
+    await store.replace(THINGS, replace(stored, pending=telling("a", "e2").pending))
+    broker.away = set()
+    assert await relay.drain() == 0
+    assert broker.taken == ["e1", "f1", "e2"]
     assert await store.pending() == []
 
 

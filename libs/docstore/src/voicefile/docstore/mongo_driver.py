@@ -14,13 +14,21 @@ from typing import Any, TypeVar
 
 from motor.frameworks import asyncio as threads
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import IndexModel, ReadPreference, ReturnDocument, WriteConcern, errors
+from pymongo import (
+    DeleteOne,
+    IndexModel,
+    ReadPreference,
+    ReturnDocument,
+    UpdateOne,
+    WriteConcern,
+    errors,
+)
 from pymongo.read_concern import ReadConcern
 
 from voicefile.docstore.mongo_fate import NotDone, Outcome, Taken, Unanswered
-from voicefile.docstore.mongo_inserts import Row
 from voicefile.docstore.mongo_query import ServerIndex
 from voicefile.docstore.mongo_schema import STORE
+from voicefile.docstore.mongo_together import Row
 
 T = TypeVar("T")
 
@@ -230,6 +238,18 @@ class DriverRows:
     async def update_one(self, query: Row, update: Row) -> bool:
         done = await self._door.call(lambda: self._collection.update_one(query, update))
         return bool(done.matched_count)
+
+    async def update_each(self, queries: Sequence[Row], update: Row) -> int:
+        """Changes one document for each query, if there is one; answers how many there were."""
+        each = [UpdateOne(query, update) for query in queries]
+        done = await self._door.call(lambda: self._collection.bulk_write(each, ordered=False))
+        return int(done.matched_count)
+
+    async def delete_each(self, queries: Sequence[Row]) -> int:
+        """Deletes one document for each query, if there is one; answers how many there were."""
+        each = [DeleteOne(query) for query in queries]
+        done = await self._door.call(lambda: self._collection.bulk_write(each, ordered=False))
+        return int(done.deleted_count)
 
     async def delete_one(self, query: Row) -> bool:
         done = await self._door.call(lambda: self._collection.delete_one(query))

@@ -20,9 +20,9 @@ from typing import Any
 
 from voicefile.docstore.indexing import Indexed
 from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
-from voicefile.docstore.mongo_inserts import Inserts, Row
 from voicefile.docstore.mongo_query import Question
 from voicefile.docstore.mongo_swap import WRITES_KEPT, Rows, is_by, look, new_write, swap
+from voicefile.docstore.mongo_together import Row, Together
 from voicefile.docstore.packing import Prepared, prepare, unpacked_body, values_of
 from voicefile.docstore.pending import joined
 from voicefile.docstore.port import (
@@ -39,6 +39,7 @@ BYTES_MAX = 16_000_000
 GRAVE_S = 300.0
 """What stays of a deleted document stays this long: ten times the time somebody asks for it."""
 
+_SETTLED = {"$unset": {"pending": "", "since": ""}}
 _BURIED = dict.fromkeys(("tenant", "version", "body", "values", "shape", "pending", "since"), "")
 
 
@@ -70,7 +71,8 @@ class MongoTable:
         self._patience = patience
         self._arrivals = arrivals
         self._leftovers = leftovers
-        self._inserts = Inserts(rows.insert_many)
+        self._inserts = Together(rows.insert_many, size=lambda row: len(row["body"]))
+        self._settling = Together(self._settle_all)
 
     def prepare(self, document: Document) -> Prepared:
         ready = prepare(self.collection, document)
@@ -85,7 +87,7 @@ class MongoTable:
 
     async def insert_many(self, several: Sequence[Prepared]) -> None:
         news = [self._new(each) for each in several]
-        outcomes = await self._inserts.store([each.row for each in news])
+        outcomes = await self._inserts.ask([each.row for each in news])
         stored = None in outcomes
         refused = []
         for new, outcome in zip(news, outcomes, strict=True):
@@ -158,7 +160,7 @@ class MongoTable:
     async def settle(self, document_id: str, event_ids: set[str]) -> None:
         """Unanswered, this is no harm: who does it again does the same."""
         ids = sorted(event_ids)
-        everything = {
+        everything: Row = {
             "_id": document_id,
             "pending": {"$size": len(ids)},
             "pending.id": {"$all": ids},
@@ -166,19 +168,37 @@ class MongoTable:
         if not ids:
             return
         if self.collection.ephemeral:
-            if await self.rows.delete_one({**everything, "version": 1}):
-                return
-        elif await self.rows.update_one(everything, {"$unset": {"pending": "", "since": ""}}):
+            everything["version"] = 1
+        [settled] = await self._settling.ask([everything])
+        if isinstance(settled, StoreUnavailable):
+            raise settled
+        if settled:
             return
         some = {"_id": document_id, "pending.id": {"$in": ids}}
         if await self.rows.update_one(some, {"$pull": {"pending": {"id": {"$in": ids}}}}):
             await self.tidy(document_id)
 
+    async def _settle_all(self, queries: list[Row]) -> list[bool | StoreUnavailable]:
+        """Settles of each document what is said, if nothing else waits there; of each, whether."""
+        try:
+            if self.collection.ephemeral:
+                done = await self.rows.delete_each(queries)
+            else:
+                done = await self.rows.update_each(queries, _SETTLED)
+            if done == len(queries):
+                return [True] * len(queries)
+            # Some have changed meanwhile, and the server counts without saying which.
+            asked = {"_id": {"$in": [each["_id"] for each in queries]}, "since": {"$gt": 0}}
+            waiting = {each["_id"] for each in await self.rows.find(asked, fields={"_id": 1})}
+        except StoreUnavailable as failed:
+            return [failed] * len(queries)
+        return [each["_id"] not in waiting for each in queries]
+
     async def tidy(self, document_id: str) -> None:
         """Takes away what is left of a document, or of its waiting, after its last event."""
         settled = {"_id": document_id, "pending": {"$size": 0}}
         if not self.collection.ephemeral:
-            await self.rows.update_one(settled, {"$unset": {"pending": "", "since": ""}})
+            await self.rows.update_one(settled, _SETTLED)
             return
         # One that was never changed leaves no trace: a second insert of it doubles an event.
         if await self.rows.delete_one({**settled, "version": 1}):
@@ -229,7 +249,7 @@ class MongoTable:
                 await fate.again(outcome)
             elif await self._stored_after_all(new, fate):
                 return
-            [outcome] = await self._inserts.store([new.row])
+            [outcome] = await self._inserts.ask([new.row])
 
     async def _stored_after_all(self, new: _New, fate: Fate) -> bool:
         """Who has what the insert wants: it itself, a deleted document, or another one."""
@@ -259,7 +279,7 @@ class MongoTable:
     async def _closed(self, document_id: str) -> bool:
         grave = {"_id": document_id, "gone": _now_ms(), "body": b""}
         grave |= {"revision": 1, "lives": 1, "origin": new_write(), "writes": []}
-        return await self._inserts.store([grave]) == [None]
+        return await self._inserts.ask([grave]) == [None]
 
     async def _stored(self, document: Document, fate: Fate) -> Row:
         found = await look(self.rows, document.id, fate)

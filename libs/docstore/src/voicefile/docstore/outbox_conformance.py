@@ -11,7 +11,7 @@ import pytest
 
 from voicefile.docstore.conformance import NOTES, PLAIN, TENANT, THINGS, event, thing
 from voicefile.docstore.pending import carrying
-from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
+from voicefile.docstore.port import Collection, DocStore, Document, DocumentExists, VersionConflict
 
 
 class DocStoreOutboxConformance:
@@ -85,6 +85,27 @@ class DocStoreOutboxConformance:
         await store.settle(NOTES, "a", {"e1"})
         assert await store.get(NOTES, "a") is None
         assert await store.scan(NOTES) == []
+
+    @pytest.mark.parametrize("collection", [PLAIN, NOTES])
+    async def test_of_many_settled_side_by_side_each_keeps_what_came_meanwhile(
+        self, store: DocStore, collection: Collection
+    ) -> None:
+        names = [f"d{number:02d}" for number in range(40)]
+        await store.insert_many(
+            collection, [carrying(thing(name), event(f"{name}-1")) for name in names]
+        )
+        seen = await store.pending()
+        for _, document in [each for each in seen if each[1].id in names[::7]]:
+            news = (event(f"{document.id}-2"),)
+            await store.replace(collection, replace(document, pending=news))
+        await store.settle(collection, names[1], {f"{names[1]}-1"})
+        async with asyncio.TaskGroup() as settling:
+            for _, document in seen:
+                ids = {each.id for each in document.pending}
+                settling.create_task(store.settle(collection, document.id, ids))
+            settling.create_task(store.settle(collection, "missing", {"e"}))
+        left = [[each.id for each in document.pending] for _, document in await store.pending()]
+        assert sorted(left) == [[f"{name}-2"] for name in names[::7]]
 
     async def test_settling_and_replacing_side_by_side_lose_no_event(self, store: DocStore) -> None:
         events = 30

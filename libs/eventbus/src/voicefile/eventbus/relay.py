@@ -72,6 +72,7 @@ class Relay:
         self._parked: dict[str, _Parked] = {}
         self._first_seen_s: dict[str, float] = {}
         self._topics: set[str] = set()
+        self._held: list[tuple[Collection, Document]] = []
         self._mended_at_s: float | None = None
 
     @property
@@ -97,6 +98,7 @@ class Relay:
     @asynccontextmanager
     async def _at_work(self) -> AsyncIterator[None]:
         self._stopping.clear()
+        self._held = []
         self._mended_at_s = None
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._loop())
@@ -155,7 +157,9 @@ class Relay:
         """Publishes one batch; whether that moved anything."""
         async with self._one_at_a_time:
             look = BATCH_DOCUMENTS + min(len(self._parked), PARKED_MAX)
-            waiting = await self._store.pending(look)
+            # While the bus is away the store is not asked over and over what it waits with.
+            waiting = self._held or await self._store.pending(look)
+            self._held = []
             self._note(waiting)
             events = self._offered(waiting)
             if not events:
@@ -165,7 +169,9 @@ class Relay:
                 await self._bus.publish(events)
             except Unreachable as away:
                 # Nothing is parked: the next pass begins with the oldest again, in order.
-                await self._settle(waiting, ids - away.event_ids)
+                taken = ids - away.event_ids
+                self._held = [] if taken else waiting
+                await self._settle(waiting, taken)
                 raise
             except Undelivered as refused:
                 self._park(refused.event_ids)
