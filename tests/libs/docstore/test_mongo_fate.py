@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 from tests.libs.docstore.paper_mongo import Network, PaperRows, asking
 
-from voicefile.docstore.mongo_fate import Fate, Patience
+from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
 from voicefile.docstore.mongo_swap import swap
 from voicefile.docstore.mongo_table import Arrivals, MongoTable
-from voicefile.docstore.mongo_together import Together
+from voicefile.docstore.mongo_together import Row, Together
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
     Collection,
@@ -26,6 +26,7 @@ from voicefile.docstore.port import (
     VersionConflict,
 )
 
+NOTES = Collection("notes", ephemeral=True)
 THINGS = Collection("things", indexes=(Index("serial", "serial", unique=True),))
 PATIENCE_S = 30.0
 
@@ -295,6 +296,30 @@ async def test_of_several_some_stored_and_some_unsure_all_are_found_out() -> Non
     with pytest.raises(DocumentExists):
         await storing
     assert sorted(deed for deed, _ in desk.rows.done) == [1, 10, 12]
+
+
+class SettledAtOnce(PaperRows):
+    """What is stored and found taken is settled, and so gone, before anybody looks."""
+
+    async def insert_many(self, rows: list[Row]) -> list[Outcome]:
+        outcomes = await super().insert_many(rows)
+        if any(isinstance(each, Taken) for each in outcomes):
+            self.rows.clear()
+        return outcomes
+
+
+async def test_an_insert_that_was_settled_before_its_second_attempt_looked_is_done() -> None:
+    time, network = Time(), Network(random.Random(0), lost=1.0)
+    rows = SettledAtOnce(network)
+    patience = Patience(PATIENCE_S, time.now_s, time.sleep)
+    table = MongoTable(NOTES, rows, patience, arrivals=Arrivals())
+    event = PendingEvent("e", "topic", "key", b"")
+    storing = asyncio.create_task(table.insert(table.prepare(Document("n", "t", {}, 0, (event,)))))
+    while not rows.rows:
+        await asyncio.sleep(0)
+    network.heal()
+    assert (await storing).version == 1
+    assert rows.rows == {}
 
 
 async def test_side_by_side_all_share_a_command_and_a_cancelled_one_harms_nobody() -> None:
