@@ -131,16 +131,16 @@ class _House:
         return count / durable_s, count / (time.perf_counter() - begun_s)
 
     async def vouched(self, tenant: str) -> list[str]:
-        """Deeds that vouch for receipts, among others."""
+        """Deeds that vouch for receipts and for their key."""
         recordings = [new_id() for _ in range(PROOFS)]
+        # As every tenant's log does, it begins by naming the key that receipts are signed with.
+        vouching = [(Action.ACTION_TENANT_OPENED, tenant)]
+        vouching += [(Action.ACTION_ACCESS_ISSUED, recording) for recording in recordings]
         events = [
             self._instance.does(
-                tenant,
-                action=Action.ACTION_ACCESS_ISSUED,
-                object_id=recording,
-                commitment=bytes(range(32)),
+                tenant, action=action, object_id=object_id, commitment=bytes(range(32))
             )
-            for recording in recordings
+            for action, object_id in vouching
         ]
         await self._sequencer.append([d for e in events if (d := received(e)) is not None])
         return recordings
