@@ -5,9 +5,9 @@ against a signed checkpoint.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from voicefile.audit.cosigned import Signed, best_over
+from voicefile.audit.cosigned import best_over
 from voicefile.audit.errors import LogDamaged, NotFound
 from voicefile.audit.events import actor_of, names_receipt_key
 from voicefile.audit.segments import segments_from
@@ -129,18 +129,15 @@ async def prove_recording(
     if entry.index >= head.size or brought_by not in (None, actor_of(entry.entry)):
         raise NotFound
     under = await best_over(docs, tenant, entry.index, head)
-    (hashes,) = await inclusion_proofs(docs, tenant, [entry.index], under.size)
-    key = await _prove_receipt_key(docs, tenant, under)
-    return Proof(entry, hashes, under.size, under.checkpoint, key)
-
-
-async def _prove_receipt_key(docs: DocStore, tenant: str, under: Signed) -> Proof | None:
-    """Under the same checkpoint, so that one of them is enough; None if it is not in there yet."""
-    entry = await _naming_key(docs, tenant)
-    if entry is None or entry.index >= under.size:
-        return None
-    (hashes,) = await inclusion_proofs(docs, tenant, [entry.index], under.size)
-    return Proof(entry, hashes, under.size, under.checkpoint)
+    # The key's under the same checkpoint, so that one of them is enough.
+    key = await _naming_key(docs, tenant)
+    entries = [each for each in (entry, key) if each is not None and each.index < under.size]
+    ways = await inclusion_proofs(docs, tenant, [each.index for each in entries], under.size)
+    receipts, *keys = [
+        Proof(each, way, under.size, under.checkpoint)
+        for each, way in zip(entries, ways, strict=True)
+    ]
+    return replace(receipts, receipt_key=keys[0] if keys else None)
 
 
 async def _naming_key(docs: DocStore, tenant: str) -> Entry | None:
