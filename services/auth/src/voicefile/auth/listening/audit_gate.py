@@ -1,10 +1,11 @@
 """The audit gate: new releases only while what they record can reach the log.
 
-Auth asks the log four times a second whether it can append. Without a yes for a second no new
-release is given. And where the log says yes but auth's own deeds do not arrive (the bus between
-them is down), new releases end once the oldest of them has waited for half an hour: one still in
-the store, one this instance has numbered, or one another instance has. Listenings under way go on
-in both cases: they are recorded already.
+Auth asks the log four times a second whether it can append. Without a yes for three quarters of a
+second no new release is given; with what a yes itself may be based on, a second after the log's
+last durable write at the latest. And where the log says yes but auth's own deeds do not arrive
+(the bus between them is down), new releases end once the oldest of them has waited for half an
+hour: one still in the store, one this instance has numbered, or one another instance has.
+Listenings under way go on in both cases: they are recorded already.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ class GateLimits(Struct, frozen=True):
 
     ask_every_s: float = 0.25
     answer_within_s: float = 0.5
-    yes_lasts_s: float = 1.0
+    yes_lasts_s: float = 0.75
     """An older yes counts no longer."""
     deed_waits_s_max: float = 1_800.0
     """How old auth's oldest deed outside the log may be."""
@@ -78,7 +79,7 @@ class AuditGate:
         """Raises AuditUnavailable unless a new release may be given, within half a second.
 
         Where the last yes is too old the log is asked once more: a process that was too busy to
-        ask for a second is no log that can't record.
+        ask in time is no log that can't record.
         """
         if not self._yes_lasts():
             await self.ask()
