@@ -65,16 +65,14 @@ async def _merge(docs: DocStore, boot: str, numbers: Numbers, now_s: int) -> Non
     for _ in range(WRITE_TRIES_MAX):
         stored = await docs.get(BOOTS, boot)
         merged = _numbers_of(stored)
+        before = (merged.runs, merged.stored_through)
         merged.merge(numbers)
-        through = merged.stored_through
-        body = body_of(Boot(runs=merged.runs, seen_at_s=now_s, stored_through=through))
+        after = (merged.runs, merged.stored_through)
+        body = body_of(Boot(runs=after[0], seen_at_s=now_s, stored_through=after[1]))
         try:
             if stored is None:
                 await docs.insert(BOOTS, Document(boot, "", body))
-            elif (body["runs"], through) != (
-                stored.body["runs"],
-                _numbers_of(stored).stored_through,
-            ):
+            elif after != before:
                 await docs.replace(BOOTS, Document(boot, "", body, stored.version))
         except (DocumentExists, VersionConflict):
             continue  # another log's publisher was quicker: merge with what it wrote

@@ -6,7 +6,7 @@ from typing import Final
 
 from voicefile.audit.errors import NotFound
 from voicefile.audit.look_up import Bounds, Cursor, Wanted, look_up
-from voicefile.audit.prove import Entry, Proof, inclusion_proofs, prove_recording, read_head
+from voicefile.audit.prove import Proof, inclusion_proofs, prove_recording, read_head
 from voicefile.contracts.deed.v1 import Outcome
 from voicefile.docstore.port import DocStore
 from voicefile.verify.deed_list import ProvenDeed, deeds_text
@@ -33,18 +33,17 @@ async def gather_papers(
     proof = await prove_recording(docs, tenant, recording)
     if proof.receipt_key is None:
         raise NotFound
-    about = _about(docs, tenant, recording, size=proof.size, bounds=bounds)
-    entries: list[Entry] = []
-    async for entry in about:
-        entries.append(entry)
-        if len(entries) == deeds_max:
+    shown: list[ShownEntry] = []
+    async for entry in _about(docs, tenant, recording, size=proof.size, bounds=bounds):
+        shown.append(entry)
+        if len(shown) == deeds_max:
             break
-    return Papers(proof, proof.receipt_key, await _deeds(docs, tenant, entries, proof.size))
+    return Papers(proof, proof.receipt_key, await _deeds(docs, tenant, shown, proof.size))
 
 
 async def _about(
     docs: DocStore, tenant: str, recording: str, *, size: int, bounds: Bounds
-) -> AsyncIterator[Entry]:
+) -> AsyncIterator[ShownEntry]:
     """Deeds below `size` that were done with the recording."""
     head = await read_head(docs, tenant)
     # What was refused names others who asked in vain, and says nothing of the recording.
@@ -53,14 +52,12 @@ async def _about(
     while cursor is not None and cursor.at < size:
         found = await look_up(docs, tenant, wanted, head=head, cursor=cursor, bounds=bounds)
         for entry in found.entries:
-            if entry.index < size and read_deed(entry.entry).object_id == recording:
-                yield entry
+            deed = read_deed(entry.entry)
+            if entry.index < size and deed.object_id == recording:
+                yield ShownEntry(entry.index, entry.salt, entry.entry, deed)
         cursor = found.cursor
 
 
-async def _deeds(docs: DocStore, tenant: str, entries: list[Entry], size: int) -> str:
-    proofs = await inclusion_proofs(docs, tenant, [entry.index for entry in entries], size)
-    return deeds_text(
-        ProvenDeed(ShownEntry(at.index, at.salt, at.entry, read_deed(at.entry)), hashes)
-        for at, hashes in zip(entries, proofs, strict=True)
-    )
+async def _deeds(docs: DocStore, tenant: str, shown: list[ShownEntry], size: int) -> str:
+    proofs = await inclusion_proofs(docs, tenant, [entry.index for entry in shown], size)
+    return deeds_text(map(ProvenDeed, shown, proofs))
