@@ -6,14 +6,13 @@ The receipt and its key are auth's, the proofs and deeds are the log's. Reading 
 from dataclasses import dataclass, field
 
 from voicefile.auth.listening import access_deeds
-from voicefile.auth.listening.access_errors import NotHearable, PurposeMissing
+from voicefile.auth.listening.access_errors import NotHearable
 from voicefile.auth.listening.ask_audit import ask_papers
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.list_hearable import details_of
-from voicefile.auth.listening.listeners import access_of, listener_of, recording_of
+from voicefile.auth.listening.listeners import access_of, listener_with_purpose, recording_of
 from voicefile.auth.refusals import refusal_told
 from voicefile.deeds.deed import Action, Deed
-from voicefile.identity.principal import Role
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,9 @@ async def gather_papers(
 ) -> GatheredPapers:
     """Recorded before it is answered.
 
-    Raises as `listener_of`, PurposeMissing, NotHearable, AuditUnavailable, ProofPending.
+    Raises as `listener_with_purpose`, NotHearable, AuditUnavailable, ProofPending.
     """
-    listener = await listener_of(doors, bearer, request_id=request_id)
-    if listener.role is Role.CARE and purpose is None:
-        raise PurposeMissing
+    listener = await listener_with_purpose(doors, bearer, purpose=purpose, request_id=request_id)
     deed = Deed(
         actor=listener.actor,
         action=Action.ACTION_PROOF_READ,

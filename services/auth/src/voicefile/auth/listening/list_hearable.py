@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from voicefile.auth.issuing.details import open_details
 from voicefile.auth.keys.custody import Custody
 from voicefile.auth.listening import access_deeds
-from voicefile.auth.listening.access_errors import NotHearable, PurposeMissing
+from voicefile.auth.listening.access_errors import NotHearable
 from voicefile.auth.listening.doors import Doors
-from voicefile.auth.listening.listeners import Listener, access_of, listener_of
+from voicefile.auth.listening.listeners import Listener, access_of, listener_with_purpose
 from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Recording, RecordingDetails
 from voicefile.deeds.deed import Action, Deed
-from voicefile.identity.principal import Role
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,8 @@ async def list_hearable(
     purpose: str | None,
     request_id: str,
 ) -> Hearable:
-    """Recorded before it is answered. Raises as `listener_of` does, PurposeMissing, NotHearable."""
-    listener = await listener_of(doors, bearer, request_id=request_id)
-    if listener.role is Role.CARE and purpose is None:
-        raise PurposeMissing
+    """Recorded before it is answered. Raises as `listener_with_purpose`, NotHearable."""
+    listener = await listener_with_purpose(doors, bearer, purpose=purpose, request_id=request_id)
     deed = Deed(
         actor=listener.actor,
         action=Action.ACTION_RECORDINGS_LISTED,

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 from voicefile.auth.errors import TenantClosed
 from voicefile.auth.listening import access_deeds
-from voicefile.auth.listening.access_errors import NotHearable, ReleaseOver, SessionOver
+from voicefile.auth.listening.access_errors import (
+    NotHearable,
+    PurposeMissing,
+    ReleaseOver,
+    SessionOver,
+)
 from voicefile.auth.listening.access_store import Release, Session
 from voicefile.auth.listening.candidates import OPEN_STATES, is_tenant_open
 from voicefile.auth.listening.customer_sessions import hashed
@@ -70,6 +75,16 @@ async def listener_of(doors: Doors, bearer: str, *, request_id: str) -> Listener
     if bearer.startswith(SESSION_PREFIX):
         return await _customer(doors, hashed(SecretText(bearer)), request_id=request_id)
     return await _care(doors, await doors.tokens.verify(bearer))
+
+
+async def listener_with_purpose(
+    doors: Doors, bearer: str, *, purpose: str | None, request_id: str
+) -> Listener:
+    """Raises as `listener_of` does, and PurposeMissing: care says why, customers need not."""
+    listener = await listener_of(doors, bearer, request_id=request_id)
+    if listener.role is Role.CARE and purpose is None:
+        raise PurposeMissing
+    return listener
 
 
 async def holder_of(doors: Doors, release: Release, *, request_id: str) -> Listener:

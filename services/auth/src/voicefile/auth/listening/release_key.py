@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from voicefile.auth.errors import UnusableKey
 from voicefile.auth.listening import access_deeds
-from voicefile.auth.listening.access_errors import Busy, NotHearable, PurposeMissing, ReleaseOver
+from voicefile.auth.listening.access_errors import Busy, NotHearable, ReleaseOver
 from voicefile.auth.listening.access_metrics import releases, releases_counted
 from voicefile.auth.listening.access_store import Instance, Release
 from voicefile.auth.listening.doors import Doors
@@ -22,6 +22,7 @@ from voicefile.auth.listening.listeners import (
     access_of,
     holder_of,
     listener_of,
+    listener_with_purpose,
     recording_of,
 )
 from voicefile.auth.records import Stored
@@ -36,7 +37,6 @@ from voicefile.crypto.secret import SecretKey
 from voicefile.deeds.deed import Action, Deed
 from voicefile.docstore.port import DocumentExists, VersionConflict
 from voicefile.identity.ids import PLATFORM, new_id
-from voicefile.identity.principal import Role
 
 GRACE_S = 60
 """How much longer than its listening a release document is kept."""
@@ -72,7 +72,7 @@ class Released:
 
 
 async def release_key(doors: Doors, bearer: str, wish: Wish) -> Released:
-    """Raises as `listener_of` does, NotHearable, PurposeMissing, AuditUnavailable."""
+    """Raises as `listener_with_purpose`, NotHearable, AuditUnavailable."""
     with releases_counted():
         released = await _released(doors, bearer, wish)
     releases().labels(outcome="joined" if released.joined else "granted").inc()
@@ -80,9 +80,9 @@ async def release_key(doors: Doors, bearer: str, wish: Wish) -> Released:
 
 
 async def _released(doors: Doors, bearer: str, wish: Wish) -> Released:
-    listener = await listener_of(doors, bearer, request_id=wish.request_id)
-    if listener.role is Role.CARE and wish.purpose is None:
-        raise PurposeMissing
+    listener = await listener_with_purpose(
+        doors, bearer, purpose=wish.purpose, request_id=wish.request_id
+    )
     wished = _deed(listener, Action.ACTION_RELEASE_GRANTED, wish, release="")
     async with refusal_told(doors.ports.deeds, wished, NotHearable):
         access = await access_of(
