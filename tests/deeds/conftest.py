@@ -1,16 +1,5 @@
-import pytest_asyncio
-from tests.isolation.world import world
+"""The same world as where it is tried who reaches what."""
 
+from tests.isolation.conftest import filled, vault
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def filled(tmp_path_factory):
-    """A vault with three tenants and everybody in them."""
-    async with world(tmp_path_factory.mktemp("deeds")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def vault(filled):
-    """The same, with tokens and sessions that will last for the test."""
-    await filled.renewed()
-    return filled
+__all__ = ["filled", "vault"]
