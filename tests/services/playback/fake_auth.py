@@ -45,6 +45,14 @@ class FakeAuth:
         assert peer_name(request) == "playback"
         return self.signed_in and request.headers.get("authorization") != "Bearer vs_nobody"
 
+    def _refused(self, request: Request, asked: dict[str, Any]) -> Response | None:
+        """What whoever may not hear this recording now is answered."""
+        if not self._known(request):
+            return JSONResponse({}, 401)
+        if not self.can_record:
+            return JSONResponse({}, 503)
+        return None if asked["recording_id"] == self.recording else JSONResponse({}, 404)
+
     async def hearable(self, request: Request) -> Response:
         if not self._known(request):
             return JSONResponse({}, 401)
@@ -53,22 +61,14 @@ class FakeAuth:
 
     async def told_papers(self, request: Request) -> Response:
         asked = await request.json()
-        if not self._known(request):
-            return JSONResponse({}, 401)
-        if not self.can_record:
-            return JSONResponse({}, 503)
-        if asked["recording_id"] != self.recording:
-            return JSONResponse({}, 404)
+        if (refused := self._refused(request, asked)) is not None:
+            return refused
         return JSONResponse({}, 409) if self.papers is None else JSONResponse(self.papers)
 
     async def release(self, request: Request) -> Response:
         asked = await request.json()
-        if not self._known(request):
-            return JSONResponse({}, 401)
-        if not self.can_record:
-            return JSONResponse({}, 503)
-        if asked["recording_id"] != self.recording:
-            return JSONResponse({}, 404)
+        if (refused := self._refused(request, asked)) is not None:
+            return refused
         self.releases.append(asked)
         release = f"{len(self.releases):032x}"
         context = Context(
