@@ -79,7 +79,7 @@ async def test_a_rolling_restart_of_everything_fails_no_request_and_loses_no_dee
     assert restarts(vault.cluster) == before
     await vault.settled()
     logs = await read_logs(vault.inside, vault.client)
-    assert logs.lost == {}
+    assert logs.lost == []
     told = Counter((deed.action, deed.object_id) for deed in logs.deeds)
     for answer in load.filed.values():
         for action in (Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_STORED):

@@ -4,6 +4,7 @@ Read from the engines themselves with an operator's rights, not from what servic
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,8 @@ from tests.engines.kafka import OPERATOR, Kafka
 
 from voicefile.audit.store import HEADS, SEGMENTS, Head, Segment, record_of
 from voicefile.cli.prepare_plan import SPEAKS, hears
-from voicefile.docstore.port import DocStore
+from voicefile.contracts.deed.v1 import Event
+from voicefile.docstore.port import DocStore, Document
 
 LOOK_EVERY_S = 0.1
 WAITED_S_MAX = 60.0
@@ -45,12 +47,41 @@ class Truth:
         if self._admin is not None:
             await self._admin.close()
 
-    async def unpublished(self, *services: str) -> int:
-        """Documents with events that no broker has yet."""
-        return sum([len(await self.stores[each].pending(1)) for each in services or SPEAKS])
+    async def heard(self, group: str, *, of: str, within_s: float = WAITED_S_MAX) -> None:
+        """Waits until a group has handled everything that a service has done so far."""
+        async with asyncio.timeout(within_s):
+            await self._published(of)
+            await self._handled(group)
 
-    async def lag(self, group: str) -> int:
-        """Events that a group has not yet said to have handled."""
+    async def settled(self, *, within_s: float = WAITED_S_MAX) -> None:
+        """Waits until every deed so far stands in a log, under a checkpoint.
+
+        Of what is done meanwhile nothing is awaited: listenings that nobody ends run out for
+        minutes after everybody has gone, and each is a deed.
+        """
+        async with asyncio.timeout(within_s):
+            await self._published(*SPEAKS)
+            await self._handled("ingest")
+            await self._handled("audit")
+            await self._signed()
+
+    async def _published(self, *services: str) -> None:
+        """Waits until a broker has every event stored before this moment."""
+        asked_ms = time.time_ns() // 1_000_000
+        for service in services:
+            while await self._oldest_ms(service) <= asked_ms:
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _oldest_ms(self, service: str) -> float:
+        """When the event happened that has waited longest; outboxes are in order of arrival."""
+        waiting = await self.stores[service].pending(1)
+        if not waiting:
+            return float("inf")
+        [(_, document)] = waiting
+        return Event.FromString(document.pending[0].payload).deed.at_ms
+
+    async def _handled(self, group: str) -> None:
+        """Waits until a group has said that it handled what the bus has at this moment."""
         assert self._admin is not None
         assert self._reader is not None
         ends = {}
@@ -58,40 +89,28 @@ class Truth:
             [told] = await self._admin.describe_topics([topic])
             parts = [TopicPartition(topic, each["partition"]) for each in told["partitions"]]
             ends |= await self._reader.end_offsets(parts)
-        done = await self._admin.list_consumer_group_offsets(group, partitions=list(ends))
-        return sum(end - max(0, done[part].offset) for part, end in ends.items() if end)
+        waiting = {part for part, end in ends.items() if end}
+        while waiting:
+            done = await self._admin.list_consumer_group_offsets(group, partitions=list(waiting))
+            waiting = {part for part in waiting if done[part].offset < ends[part]}
+            await asyncio.sleep(LOOK_EVERY_S if waiting else 0)
 
-    async def unsequenced(self) -> int:
-        """Logs that hold more than their newest checkpoint signs."""
-        audit, found, after = self.stores["audit"], 0, ""
-        while page := await audit.scan(HEADS, after=after, limit=500):
-            for head in page:
-                newest = await audit.newest(SEGMENTS, "stop", tenant=head.tenant)
-                size = record_of(head, Head).size
-                found += newest is not None and record_of(newest, Segment).stop != size
-            after = page[-1].id
+    async def _signed(self) -> None:
+        """Waits until every log's checkpoint covers what the log holds at this moment."""
+        sizes = {head.id: await self._held(head) for head in await self._heads()}
+        while any(
+            record_of(each, Head).size < sizes.get(each.id, 0) for each in await self._heads()
+        ):
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _held(self, head: Document) -> int:
+        newest = await self.stores["audit"].newest(SEGMENTS, "stop", tenant=head.tenant)
+        return 0 if newest is None else record_of(newest, Segment).stop
+
+    async def _heads(self) -> list[Document]:
+        found: list[Document] = []
+        while page := await self.stores["audit"].scan(
+            HEADS, after=found[-1].id if found else "", limit=500
+        ):
+            found += page
         return found
-
-    async def heard(self, group: str, *, of: str, within_s: float = WAITED_S_MAX) -> None:
-        """Waits until a group has handled everything that a service has done so far."""
-        async with asyncio.timeout(within_s):
-            while await self.unpublished(of) or await self.lag(group):
-                await asyncio.sleep(LOOK_EVERY_S)
-
-    async def settled(self, *, within_s: float = WAITED_S_MAX) -> None:
-        """Waits until every deed so far stands in a log, under a checkpoint.
-
-        What audit reads itself is a deed too: so all is looked at until nothing moved at all.
-        """
-        async with asyncio.timeout(within_s):
-            while await self.outstanding():
-                await asyncio.sleep(LOOK_EVERY_S)
-
-    async def outstanding(self) -> int:
-        """Everything on its way: 0 when all is said, heard and signed."""
-        waiting = await self.unpublished()
-        return (
-            waiting
-            or await self.lag("audit") + await self.lag("ingest")
-            or (await self.unsequenced())
-        )

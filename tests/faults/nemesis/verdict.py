@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass, field
 
+from tests.cluster.truth import WAITED_S_MAX
 from tests.faults.crowd import sound_of
 from tests.faults.history import Found, complaints, guesses, of_uploads
 from tests.faults.post_mortem import all_of
@@ -31,13 +32,27 @@ class Logs:
     deeds: list = field(default_factory=list)
     holes: dict = field(default_factory=dict)
     """By instance: numbers that were given and have not come, stored or not."""
-    lost: dict = field(default_factory=dict)
-    """By instance: of these, how many its later deeds say were stored."""
+    numbers: dict = field(default_factory=dict)
+    """By instance: those that came."""
+
+    @property
+    def lost(self):
+        """Complaints about deeds that were stored, as later deeds of their instance say."""
+        return self.lacks(self.numbers)
+
+    def lacks(self, told):
+        """Complaints about deeds that are not here and were stored, as was told elsewhere."""
+        found = []
+        for boot, numbers in told.items():
+            here = self.numbers.get(boot, Numbers()).runs
+            lost = Numbers(here, stored_through=numbers.stored_through).lost
+            found += [f"deeds lost of {boot}: {lost.count}"] if lost.count else []
+        return found
 
 
 async def read_logs(inside, client):
     """Every log recounted from its leaves, against its own published key. Raises LogDamaged."""
-    docs, found, boots = inside.stores["audit"], Logs(), {}
+    docs, found = inside.stores["audit"], Logs()
     for head in await all_of(docs, HEADS):
         answer = await client.get(f"/audit/v1/logs/{log_of(head.tenant)}/key")
         key = VerifierKey.parse(answer.raise_for_status().text.strip())
@@ -47,13 +62,35 @@ async def read_logs(inside, client):
             deed = Deed.FromString(entry)
             assert deed.tenant == document.tenant, "a deed in another tenant's log"
             found.deeds.append(deed)
-            numbers = boots.setdefault(deed.boot_id, Numbers())
+            numbers = found.numbers.setdefault(deed.boot_id, Numbers())
             numbers.heard(deed.n, stored_through=deed.stored_through)
     ids = [deed.deed_id for deed in found.deeds]
     assert len(ids) == len(set(ids)), "deeds told twice"
-    found.lost = {boot: each.lost.count for boot, each in boots.items() if each.lost.count}
-    found.holes = {boot: numbers.missing for boot, numbers in boots.items() if numbers.missing}
+    found.holes = {
+        boot: numbers.missing for boot, numbers in found.numbers.items() if numbers.missing
+    }
     return found
+
+
+async def complete_logs(inside, client):
+    """Complaints, and all logs when every deed so far stands in them."""
+    late = await _settled(inside.truth)
+    logs = await read_logs(inside, client)
+    if logs.lost:
+        # Listenings run out meanwhile: a log read early lacks what one read late speaks of.
+        # What was lost then is missing still.
+        late += await _settled(inside.truth)
+        again = await read_logs(inside, client)
+        return late + again.lacks(logs.numbers), again
+    return late, logs
+
+
+async def _settled(truth):
+    try:
+        await truth.settled()
+    except TimeoutError:
+        return [f"deeds still on their way after {WAITED_S_MAX:.0f} s of rest"]
+    return []
 
 
 @dataclass
@@ -70,18 +107,15 @@ async def judged(inside, outside, crowd, ops, *, guessed, slack_s):
     """Asks for everything once more and compares. `guessed`: (key, answer, credential)."""
     key, answer, credential = guessed
     keys = sorted({op.asked["key"] for op in ops if op.what == "upload"})
-    await inside.truth.settled()
     async with outside.client() as client:
-        before = await read_logs(inside, client)
+        late, before = await complete_logs(inside, client)
         answers, heard = await asked_again(outside, crowd, keys)
-        await inside.truth.settled()
-        after = await read_logs(inside, client)
+        later, after = await complete_logs(inside, client)
     access = await all_of(inside.stores["auth"], ACCESS)
     mine = [each for each in access if each.tenant == crowd.company.id]
     recordings = [each["id"] for document in mine for each in document.body["recordings"]]
     wrong = [f"stored twice: {each}" for each in set(recordings) if recordings.count(each) > 1]
-    wrong += await lost_blobs(inside, mine)
-    wrong += [f"deeds lost of {boot}: {count}" for boot, count in after.lost.items()]
+    wrong += [*late, *later, *await lost_blobs(inside, mine)]
     # Of signing in and listening, what the crowd did; of uploads, how they ended at last.
     deeds = [deed for deed in before.deeds if deed.action not in UPLOADING]
     deeds += [deed for deed in after.deeds if deed.action in UPLOADING]
