@@ -5,17 +5,22 @@ Read from the engines themselves with an operator's rights, not from what servic
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from tests.engines.kafka import OPERATOR, Kafka
 
 from voicefile.audit.store import HEADS, SEGMENTS, Head, Segment, record_of
 from voicefile.cli.prepare_plan import SPEAKS, hears
 from voicefile.contracts.deed.v1 import Event
 from voicefile.docstore.port import DocStore, Document
+
+T = TypeVar("T")
 
 LOOK_EVERY_S = 0.1
 WAITED_S_MAX = 60.0
@@ -82,18 +87,27 @@ class Truth:
 
     async def _handled(self, group: str) -> None:
         """Waits until a group has said that it handled what the bus has at this moment."""
+        ends = await _answered(partial(self._ends, group))
+        waiting = {part for part, end in ends.items() if end}
+        while waiting:
+            done = await _answered(partial(self._done, group, waiting))
+            waiting = {part for part in waiting if done[part] < ends[part]}
+            await asyncio.sleep(LOOK_EVERY_S if waiting else 0)
+
+    async def _ends(self, group: str) -> dict[TopicPartition, int]:
         assert self._admin is not None
         assert self._reader is not None
-        ends = {}
+        ends: dict[TopicPartition, int] = {}
         for topic in hears()[group]:
             [told] = await self._admin.describe_topics([topic])
             parts = [TopicPartition(topic, each["partition"]) for each in told["partitions"]]
             ends |= await self._reader.end_offsets(parts)
-        waiting = {part for part, end in ends.items() if end}
-        while waiting:
-            done = await self._admin.list_consumer_group_offsets(group, partitions=list(waiting))
-            waiting = {part for part in waiting if done[part].offset < ends[part]}
-            await asyncio.sleep(LOOK_EVERY_S if waiting else 0)
+        return ends
+
+    async def _done(self, group: str, parts: set[TopicPartition]) -> dict[TopicPartition, int]:
+        assert self._admin is not None
+        told = await self._admin.list_consumer_group_offsets(group, partitions=list(parts))
+        return {part: each.offset for part, each in told.items()}
 
     async def _signed(self) -> None:
         """Waits until every log's checkpoint covers what the log holds at this moment."""
@@ -114,3 +128,12 @@ class Truth:
         ):
             found += page
         return found
+
+
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a broker answers that may just be starting, as often as it takes."""
+    while True:
+        try:
+            return await ask()
+        except KafkaError:
+            await asyncio.sleep(LOOK_EVERY_S)
