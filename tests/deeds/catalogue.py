@@ -112,7 +112,9 @@ ROUTES: Final[dict[str, Writes]] = {
     "POST /auth/internal/v1/releases/{release_id}/renewals": exempt(
         "the release that it renews is the deed"
     ),
-    "POST /auth/internal/v1/releases/{release_id}/end": exempt("playback's `listening-ended`"),
+    "POST /auth/internal/v1/releases/{release_id}/end": Writes(
+        ("release-returned",), note="by each instance that has the key; beside playback's deed"
+    ),
     # audit
     "GET /audit/v1/openapi.json": exempt(PUBLIC),
     "GET /audit/v1/logs/{log}/checkpoint": exempt(PUBLIC),
@@ -218,8 +220,9 @@ LOOPS: Final[dict[str, Writes]] = {
     ),
     "auth.app._forgetting": exempt("keys leave this process's memory"),
     "auth.listening.audit_gate.AuditGate._keep_asking": exempt(PROBE),
-    "ingest.app._sweeping": exempt(
-        "blobs that belong to no recording; nobody ever could hear them"
+    "ingest.app._leading": exempt("blobs that belong to no recording; nobody ever could hear them"),
+    "ingest.manifests.Manifests.keep_signing": Writes(
+        ("manifest-signed",), note="for every partner, once a day"
     ),
     "ingest.issue._Asking.ask": exempt("the same question to auth, until it answers"),
     "ingest.media.decode_job.DecodeJob.run": exempt("the upload that it is part of is the deed"),
@@ -278,6 +281,8 @@ OBJECTS: Final[dict[str, str]] = {
     "release-granted": "the recording; related: the release",
     "release-joined": "the recording; related: the release",
     "listening-ended": "the release; with the bytes sent",
+    "release-returned": "the release; with the bytes sent, as auth was told",
+    "manifest-signed": "the partner; commitment: the manifest",
     "recording-downloaded": "the recording",
     "customers-searched": "none for the search, the credential for each customer shown",
     "credential-reissued": "the credential",

@@ -15,8 +15,8 @@ from tests.isolation.world import Home, World, missing
 
 PAUSE_S = 0.004
 """Between two requests, so that a deed's millisecond says which of them it belongs to."""
-LATER = frozenset({"listening-ended", "void"})
-"""Deeds that nobody's request writes while it is answered."""
+LATER = frozenset({"listening-ended", "manifest-signed", "release-returned", "void"})
+"""Deeds that come of themselves, whatever is asked for just then."""
 
 
 @dataclass

@@ -44,6 +44,8 @@ class FakeAuth:
         """So many answers to issues get lost after the write."""
         self.unreachable = 0
         """So many issues fail before the write, with a 5xx."""
+        self.refused_partners = set()
+        """Partners whose manifests it does not sign."""
         self.gate = None
         """An event that issues wait for, before they write."""
         self.expired = False
@@ -202,6 +204,8 @@ class FakeAuth:
     async def manifest(self, request: Request) -> Response:
         assert peer_name(request) == "ingest"
         filed = DayFiled(**await request.json())
+        if filed.partner in self.refused_partners:
+            return problem("not-found", 404)
         self.asked.append("manifest")
         signed = manifest(filed, issuer=DEPLOYMENT, signer=Signer("1", self.signer))
         return JSONResponse({"manifest": signed})

@@ -1,11 +1,12 @@
 """Manifests: a day of the feed, signed and chained; what is not as it was filed is noticed."""
 
 import copy
+from hashlib import sha256
 
 import jwt
 import pytest
 from tests.services.ingest.manifest_checker import NotWhatWasSigned, check
-from tests.services.ingest.stand import PARTNER, SIBLING, TENANT
+from tests.services.ingest.stand import PARTNER, SIBLING, STRANGER, TENANT
 from tests.services.ingest.test_feed import hear, issued, page
 
 from voicefile.contracts.deed.v1 import Action, Outcome
@@ -63,6 +64,43 @@ async def test_the_last_day_alone_makes_all_before_it_and_each_only_once(filed):
     texts, *_ = await all_of_it(filed)
     assert texts[2] == last["manifest"]
     assert filed.auth.asked.count("manifest") == 3
+
+
+async def test_what_is_over_is_signed_without_anybody_asking_and_its_hash_is_in_the_log(filed):
+    asked = filed.auth.asked.count("manifest")
+    for _ in range(2):
+        await filed.service.public.state.manifests.sign_due()
+    assert filed.auth.asked.count("manifest") == asked + 2 * len(DAYS)
+    texts, changes, keys = await all_of_it(filed)
+    assert filed.auth.asked.count("manifest") == asked + 2 * len(DAYS)
+    assert check(texts, changes, keys) == 5
+    told = await filed.deeds(Action.ACTION_MANIFEST_SIGNED)
+    mine = [deed.commitment for deed in told if deed.object_id == PARTNER.id]
+    assert mine == [sha256(text.encode()).digest() for text in texts]
+    assert {(deed.tenant, deed.object_id) for deed in told} == {
+        (TENANT, PARTNER.id),
+        (TENANT, SIBLING.id),
+    }
+
+
+async def test_a_partner_that_auth_refuses_keeps_nobody_elses_from_being_signed(filed):
+    first = min(PARTNER.id, SIBLING.id)
+    filed.auth.refused_partners.add(first)
+    await filed.service.public.state.manifests.sign_due()
+    told = await filed.deeds(Action.ACTION_MANIFEST_SIGNED)
+    assert {deed.object_id for deed in told} == {max(PARTNER.id, SIBLING.id)}
+    filed.auth.refused_partners.clear()
+    await filed.service.public.state.manifests.sign_due()
+    assert len(await filed.deeds(Action.ACTION_MANIFEST_SIGNED)) == 2 * len(DAYS)
+
+
+async def test_who_began_today_has_nothing_to_sign_yet(filed):
+    message = issued(new_id(), by=STRANGER)
+    message.deed.at_ms = int(filed.clock.now_s * 1000)
+    await hear(filed, message)
+    await filed.service.public.state.manifests.sign_due()
+    told = await filed.deeds(Action.ACTION_MANIFEST_SIGNED)
+    assert STRANGER.id not in {deed.object_id for deed in told}
 
 
 @pytest.mark.parametrize("what", ["drop", "add", "reorder", "exchange", "another state"])

@@ -52,7 +52,8 @@ ACTIONS: Final = _words(
     "letter-changed tenant-opened tenant-changed tenant-closed scope-added principal-added "
     "principal-removed epoch-opened epoch-destroyed recording-read changes-read log-read "
     "proof-read recording-held recording-erased integrity-failed recording-joined question-asked "
-    "administration-read event-replayed log-exported hearings-read door-refused manifest-read"
+    "administration-read event-replayed log-exported hearings-read door-refused manifest-read "
+    "release-returned manifest-signed"
 )
 
 

@@ -100,13 +100,13 @@ def stamp_age_seconds() -> Gauge:
 
 @lru_cache(maxsize=1)
 def releases_unmatched() -> Counter:
-    """Keys given out whose listening never ended in the log, or ends without a key.
+    """Keys without the end of a listening, ends without a key, bytes that no end speaks of.
 
-    Alarm at once: somebody's deeds are lost, or audio left without a release.
+    Alarm at once: somebody's deeds are lost or changed, or audio left without a release.
     """
     return Counter(
         "voicefile_audit_releases_unmatched",
-        "Releases without an outcome, and outcomes without a release",
+        "Releases without an outcome, outcomes without a release, bytes that only auth knows of",
         ("missing",),
     )
 

@@ -1,13 +1,19 @@
-"""Releases: each key that was given out finds the end of its listening in the log, or is told of.
+"""Releases: what auth says of each key it gave out is held against what playback says was heard.
 
-Two services write the two halves, so they come in any order. Whichever comes first waits in the
-store for the other; what waits too long is looked up in the log itself, and then reported once.
-Nothing is kept in memory, and each half is looked at once.
+Auth writes that it gave a key to an instance of playback and, when that gives it back, how many
+bytes it was told were sent by it. Playback writes how the listening ended, and after how many
+bytes. The two go different ways into the log, in any order. Each key must have its end, each end
+its key, and bytes that auth was told of must stand in an end: a deed that is dropped or made
+smaller on either way is missed by the other.
+
+Each deed is looked at once. What is not even yet waits in the store; what waits too long is looked
+up in the log itself, and then reported once. Nothing is kept in memory.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -26,46 +32,84 @@ from voicefile.audit.store import (
     segment_id,
 )
 from voicefile.chassis.rounds import keep_doing
-from voicefile.contracts.deed.v1 import Action, Deed, Outcome
-from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
+from voicefile.contracts.deed.v1 import Action, Outcome
+from voicefile.docstore.port import (
+    DocStore,
+    Document,
+    DocumentExists,
+    Value,
+    VersionConflict,
+)
 from voicefile.docstore.tenant import TenantCollection
 
 log = structlog.get_logger(__name__)
 
 BATCH_DOCUMENTS: Final = 100
-SEGMENTS_LOOKED_AT_MAX: Final = 16
-"""A release's id stands in its release, in those that joined it, and in the end: not in more."""
+BATCH_SEGMENTS: Final = 16
+_GIVEN: Final = frozenset({Action.ACTION_RELEASE_GRANTED, Action.ACTION_RELEASE_JOINED})
 
 
 @dataclass
-class _Halves:
-    """What some segments say of releases."""
+class _Account:
+    """What the log says of one release; each deed by its index, so that twice counts once."""
 
-    granted: set[str] = field(default_factory=set)
-    ended: set[str] = field(default_factory=set)
-
-    def take(self, deed: Deed) -> None:
-        if deed.action == Action.ACTION_LISTENING_ENDED:
-            self.ended.add(deed.object_id)
-        elif deed.related_id and _is_grant(deed):
-            self.granted.add(deed.related_id)
+    given: set[int] = field(default_factory=set)
+    ended: dict[int, int] = field(default_factory=dict)
+    returned: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, segments: Iterable[Segment]) -> "_Halves":
-        found = cls()
-        for segment in segments:
-            for entry in segment.entries:
-                found.take(deed_of(entry))
-        return found
+    def of(cls, watched: Watched) -> "_Account":
+        return cls(set(watched.given), dict(watched.ended), dict(watched.returned))
+
+    def add(self, other: "_Account") -> None:
+        self.given |= other.given
+        self.ended |= other.ended
+        self.returned |= other.returned
+
+    def stored(self, due_at_s: int | None) -> Mapping[str, Value]:
+        """As it waits for more."""
+        ended, returned = sorted(self.ended.items()), sorted(self.returned.items())
+        return body_of(Watched(due_at_s, tuple(sorted(self.given)), tuple(ended), tuple(returned)))
+
+    @property
+    def is_even(self) -> bool:
+        """Everybody says the same; most releases come to that at once."""
+        ended, returned = sorted(self.ended.values()), sorted(self.returned.values())
+        return len(self.given) == len(ended) and ended == returned
+
+    @property
+    def missing(self) -> str:
+        """What the log should have and has not, now that no more is to come; empty if nothing.
+
+        A key need not come back: its instance may have died, or auth have been away. One that
+        came back after no byte may have no end: its listening had not begun.
+        """
+        untold = Counter(self.returned.values()) - Counter(self.ended.values())
+        not_begun = untold.pop(0, 0)
+        if len(self.given) > len(self.ended) + not_begun:
+            return "outcome"
+        if len(self.given) < max(len(self.ended), len(self.returned)):
+            return "release"
+        return "bytes" if untold else ""
 
 
-def _is_grant(deed: Deed) -> bool:
-    done = deed.outcome == Outcome.OUTCOME_DONE
-    return done and deed.action == Action.ACTION_RELEASE_GRANTED
+def _accounts(segments: Iterable[Segment]) -> dict[str, _Account]:
+    """By release: what these segments say of it."""
+    found: defaultdict[str, _Account] = defaultdict(_Account)
+    for segment in segments:
+        for index, entry in enumerate(segment.entries, segment.first):
+            deed = deed_of(entry)
+            if deed.action == Action.ACTION_LISTENING_ENDED:
+                found[deed.object_id].ended[index] = deed.bytes_sent
+            elif deed.action == Action.ACTION_RELEASE_RETURNED:
+                found[deed.object_id].returned[index] = deed.bytes_sent
+            elif deed.action in _GIVEN and deed.outcome == Outcome.OUTCOME_DONE:
+                found[deed.related_id].given.add(index)
+    return found
 
 
 class ReleaseWatch:
-    """Pairs releases with the ends of their listenings."""
+    """Holds releases, the ends of their listenings and the keys that came back together."""
 
     def __init__(
         self,
@@ -85,32 +129,29 @@ class ReleaseWatch:
 
     async def note(self, tenant: str, segments: Iterable[Segment]) -> None:
         """Takes in what these segments say; done twice it changes nothing that `look` relies on."""
-        halves = _Halves.of(segments)
-        for release in sorted(halves.granted | halves.ended):
-            await self._note(
-                tenant, release, granted=release in halves.granted, ended=release in halves.ended
-            )
+        for release, account in sorted(_accounts(segments).items()):
+            await self._note(tenant, release, account)
 
-    async def _note(self, tenant: str, release: str, *, granted: bool, ended: bool) -> None:
+    async def _note(self, tenant: str, release: str, account: _Account) -> None:
         watched = TenantCollection(self._docs, WATCHED, tenant)
         stored = await watched.get(release)
         if stored is not None:
-            before = record_of(stored, Watched)
-            granted, ended = granted or before.granted, ended or before.ended
+            account.add(_Account.of(record_of(stored, Watched)))
+        # From the newest deed on: an instance that joined late may go on for as long again.
+        body = account.stored(int(self._now_s()) + self._within_s)
         try:
-            if granted and ended:
-                if stored is not None:
-                    await watched.delete(stored)
-            elif stored is None:
-                due_s = int(self._now_s()) + self._within_s
-                await watched.insert(
-                    Document(release, tenant, body_of(Watched(granted, ended, due_s)))
-                )
+            if stored is None:
+                if not account.is_even:
+                    await watched.insert(Document(release, tenant, body))
+            elif account.is_even:
+                await watched.delete(stored)
+            elif account != _Account.of(record_of(stored, Watched)):
+                await watched.replace(Document(release, tenant, body, stored.version))
         except (DocumentExists, VersionConflict):
             return  # another leader noted it; `look` asks the log before it says anything
 
     async def look(self) -> int:
-        """Reports what waits for its other half too long, each once; answers how many."""
+        """Reports what waits for the rest too long, each once; answers how many."""
         told = 0
         while due := await self._docs.due(
             WATCHED, "due", int(self._now_s()), limit=BATCH_DOCUMENTS
@@ -120,31 +161,29 @@ class ReleaseWatch:
         return told
 
     async def _look_at(self, document: Document) -> bool:
-        halves = await self._in_the_log(document.tenant, document.id)
-        whole = document.id in halves.granted and document.id in halves.ended
+        account = await self._in_the_log(document.tenant, document.id)
         try:
-            if whole:
+            if not account.missing:
                 await self._docs.delete(WATCHED, document)
                 return False
-            watched = record_of(document, Watched)
-            told = body_of(Watched(watched.granted, watched.ended, due_at_s=None))
-            replaced = Document(document.id, document.tenant, told, document.version)
-            await self._docs.replace(WATCHED, replaced)
+            body = account.stored(due_at_s=None)
+            await self._docs.replace(WATCHED, replace(document, body=body))
         except VersionConflict:
-            return False  # its other half came just now
-        missing = "outcome" if watched.granted else "release"
-        releases_unmatched().labels(missing).inc()
-        log.error("release_unmatched", release=document.id, reason=missing)
+            return False  # more of it came just now
+        releases_unmatched().labels(account.missing).inc()
+        log.error("release_unmatched", release=document.id, reason=account.missing)
         return True
 
-    async def _in_the_log(self, tenant: str, release: str) -> _Halves:
-        halves = _Halves()
+    async def _in_the_log(self, tenant: str, release: str) -> _Account:
+        account, start = _Account(), 0
         segments = TenantCollection(self._docs, SEGMENTS, tenant)
-        for found in await with_token(
-            self._docs, tenant, token("object", release), start=0, limit=SEGMENTS_LOOKED_AT_MAX
+        while page := await with_token(
+            self._docs, tenant, token("object", release), start=start, limit=BATCH_SEGMENTS
         ):
-            stored = await segments.get(segment_id(tenant, found.first))
-            if stored is not None:
-                for entry in record_of(stored, Segment).entries:
-                    halves.take(deed_of(entry))
-        return halves
+            for found in page:
+                stored = await segments.get(segment_id(tenant, found.first))
+                if stored is not None:
+                    said = _accounts([record_of(stored, Segment)])
+                    account.add(said.get(release, _Account()))
+            start = page[-1].stop
+        return account

@@ -144,12 +144,19 @@ class Indexed(Struct, frozen=True):
 
 
 class Watched(Struct, frozen=True):
-    """A release or the end of its listening, until both are in the log. Its id is the release's."""
+    """What the log has of a release so far, until it is even. Its id is the release's.
 
-    granted: bool
-    ended: bool
+    Each deed by its index, so that one that is noted twice counts once.
+    """
+
     due_at_s: int | None
-    """When the other half is missed; None once that was told."""
+    """When what is not there is missed; None once that was told."""
+    given: tuple[int, ...] = ()
+    """The deeds by which an instance was given the key."""
+    ended: tuple[tuple[int, int], ...] = ()
+    """The ends of listenings, with the bytes that playback sent."""
+    returned: tuple[tuple[int, int], ...] = ()
+    """The keys that came back, with the bytes that auth was told of."""
 
 
 class Unreadable(Struct, frozen=True):

@@ -84,11 +84,12 @@ def build(
     facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
-    app.state.manifests = Manifests(docs, auth=auth, feed=feed, now_s=now_s)
+    manifests = Manifests(docs, auth=auth, feed=feed, deeds=deeds, now_s=now_s)
+    app.state.manifests = manifests
     sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s)
     app.state.sweeper = sweeper
-    sweeping = partial(led, leadership, partial(_sweeping, sweeper, settings))
-    running = partial(_running, Relay(docs, bus, leadership=leadership), desk.decoders, sweeping)
+    leading = partial(led, leadership, partial(_leading, sweeper, manifests, settings))
+    running = partial(_running, Relay(docs, bus, leadership=leadership), desk.decoders, leading)
     ready = partial(_ready, desk.decoders, docs)
     return Service(name="ingest", public=app, running=running, ready=ready)
 
@@ -123,24 +124,27 @@ def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVe
 
 
 @asynccontextmanager
-async def _running(relay: Relay, decoders: Decoders, sweeping: Work) -> AsyncIterator[None]:
+async def _running(relay: Relay, decoders: Decoders, leading: Work) -> AsyncIterator[None]:
     shown(*metrics.SHOWN)
-    async with relay.running(), decoders.running(), sweeping():
+    async with relay.running(), decoders.running(), leading():
         yield
 
 
 @asynccontextmanager
-async def _sweeping(sweeper: Sweeper, settings: IngestSettings) -> AsyncIterator[None]:
-    """In one instance for all: each of them would ask auth about every blob there is."""
+async def _leading(
+    sweeper: Sweeper, manifests: Manifests, settings: IngestSettings
+) -> AsyncIterator[None]:
+    """In one instance for all: each of them would ask auth about every blob and partner."""
     every_s = settings.sweep_interval_s
+    sweeping = keep_doing(sweeper.sweep, every_s=every_s, name="sweep", first_s=every_s)
+    signing = manifests.keep_signing(every_s=settings.manifests_interval_s)
     async with asyncio.TaskGroup() as tasks:
-        sweeping = tasks.create_task(
-            keep_doing(sweeper.sweep, every_s=every_s, name="sweep", first_s=every_s)
-        )
+        loops = [tasks.create_task(each) for each in (sweeping, signing)]
         try:
             yield
         finally:
-            sweeping.cancel()
+            for each in loops:
+                each.cancel()
 
 
 def _upload_limit(settings: IngestSettings) -> BodyLimit:

@@ -8,13 +8,13 @@ is only written when n - 1 is there, so whoever read up to n has missed nothing.
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
 from voicefile.docstore.tenant import TenantCollection
 from voicefile.eventbus.port import Event, NotNow
-from voicefile.identity.principal import Principal
+from voicefile.ingest.ask_auth import Who
 from voicefile.ingest.events import ERASED, RecordingMoved, heard
 from voicefile.ingest.reservations import Reservations
 from voicefile.ingest.schemas import Change, Changes
@@ -64,18 +64,26 @@ class Feed:
             return
         raise FeedContended
 
-    async def page(self, *, by: Principal, after: int, limit: int) -> Changes:
+    async def page(self, who: Who, *, after: int, limit: int) -> Changes:
         """Entries after that number, in order. Costs the page, however long the feed is."""
-        view = TenantCollection(self._store, FEED, by.tenant)
-        newest = await self._newest(view, by.id)
+        view = TenantCollection(self._store, FEED, who.tenant)
+        newest = await self._newest(view, who.partner)
         last = min(newest, after + min(limit, self._settings.feed_page_max))
         if last <= after:
             return Changes(changes=(), next=after)
         documents = await view.find(
-            "partner", by.id, after=_entry_id(by.id, last + 1), limit=last - after
+            "partner", who.partner, after=_entry_id(who.partner, last + 1), limit=last - after
         )
         changes = tuple(_change(document) for document in reversed(documents))
         return Changes(changes=changes, next=last)
+
+    async def partners(self) -> AsyncIterator[Who]:
+        """Everybody who has a feed, of all tenants. Costs one look for each."""
+        after = ""
+        while found := await self._store.scan(FEED, after=after, limit=1):
+            who = Who(found[0].tenant, str(found[0].body["partner"]))
+            yield who
+            after = _entry_id(who.partner, 0)
 
     async def _newest(self, view: TenantCollection, partner: str) -> int:
         found = await view.find("partner", partner, limit=1)

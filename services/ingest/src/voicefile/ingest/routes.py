@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from voicefile.deeds.deed import Action, Actor, Deed, Outcome
 from voicefile.identity.guard import caller
 from voicefile.identity.principal import Principal, Role
+from voicefile.ingest.ask_auth import Who
 from voicefile.ingest.changes import SEQUENCE_MAX, Feed
 from voicefile.ingest.errors import ManifestNotFound
 from voicefile.ingest.manifests import Manifests
@@ -107,7 +108,7 @@ async def get_manifest(
         request_id=request.state.request_id,
     )
     try:
-        found = await manifests.of_day(day, by=by)
+        found = await manifests.of_day(day, Who(by.tenant, by.id))
     except ManifestNotFound:
         await desk.marking.deeds.record(replace(deed, outcome=Outcome.OUTCOME_REFUSED))
         raise
@@ -125,7 +126,7 @@ async def get_changes(
     """What became of the partner's own recordings, after a cursor."""
     feed: Feed = request.app.state.feed
     desk: Desk = request.app.state.desk
-    page = await feed.page(by=by, after=after, limit=limit)
+    page = await feed.page(Who(by.tenant, by.id), after=after, limit=limit)
     await desk.marking.deeds.record(
         Deed(
             actor=Actor.of(by),

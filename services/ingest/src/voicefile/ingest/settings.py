@@ -67,6 +67,8 @@ class IngestSettings(BaseSettings):
     """The same, in time."""
     sweep_interval_s: float = 3_600.0
     """How often the sweeper looks for what crashes left."""
+    manifests_interval_s: float = 3_600.0
+    """How often is looked whose day is over and not yet signed."""
     sweep_after_s: float = 86_400.0
     """Younger blobs and reservations are left alone: their upload may still be under way."""
     sweep_pages_max: int = 10_000

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from voicefile.auth.keys.custody import Custody
+from voicefile.auth.listening.access_store import Release
 from voicefile.auth.records import Stored
+from voicefile.auth.stamped import Kept
 from voicefile.auth.store import Access
 from voicefile.crypto.keyring import Purpose as KeyPurpose
 from voicefile.crypto.primitives import hmac_sha512
@@ -66,6 +68,18 @@ def of_customer(actor: Actor, action: Action, access: Stored[Access], request_id
         tenant=access.tenant,
         object_id=access.id,
         request_id=request_id,
+    )
+
+
+def returned(release: Kept[Release], bytes_sent: int, request_id: str) -> Deed:
+    """An instance of playback gave the release's key back and says how much it sent by it."""
+    return Deed(
+        actor=Actor.service(),
+        action=Action.ACTION_RELEASE_RETURNED,
+        tenant=release.record.tenant,
+        object_id=release.id,
+        request_id=request_id,
+        bytes_sent=bytes_sent,
     )
 
 

@@ -89,6 +89,4 @@ class Release(Struct, frozen=True):
     vouched_until_s: int
     """Care: so long the listening goes on without a token of the agent being seen again."""
     ended: bool = False
-    bytes_sent: int = 0
-    """By the instances that gave it back."""
     mac: bytes = b""

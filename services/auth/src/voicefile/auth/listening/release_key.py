@@ -7,6 +7,7 @@ so that after erasing, logging out or a re-issue access ends within a lease ever
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -35,7 +36,7 @@ from voicefile.crypto.errors import Malformed
 from voicefile.crypto.primitives import seal_to, sha256
 from voicefile.crypto.secret import SecretKey
 from voicefile.deeds.deed import Action, Deed
-from voicefile.docstore.port import DocumentExists, VersionConflict
+from voicefile.docstore.port import DocumentExists, PendingEvent, VersionConflict
 from voicefile.identity.ids import PLATFORM, new_id
 
 GRACE_S = 60
@@ -135,7 +136,8 @@ async def end_release(
 ) -> None:
     """The listening is over here, says an instance that has its key; saying it twice is as well.
 
-    How it ended is playback's deed.
+    How it ended is playback's deed. That its key came back, and after how many bytes, is told
+    here beside: neither of the two can be taken from the log, or made smaller, for itself.
     """
     instance = sha256(instance_key)
     for _ in range(doors.settings.access_write_tries_max):
@@ -150,7 +152,10 @@ async def end_release(
         if kept is None or kept.record.ended or not _has(kept.record, instance):
             return
         try:
-            await _give_back(doors, kept, instance, bytes_sent=bytes_sent)
+            await doors.ports.deeds.write(
+                access_deeds.returned(kept, bytes_sent, request_id),
+                partial(_give_back, doors, kept, instance),
+            )
         except VersionConflict:
             continue
         return
@@ -168,7 +173,7 @@ async def _granted_or_joined(
                 await doors.gate.pass_through()
                 return await _granted(doors, listener, access, wish, name), False
             if not _may_go_on(doors, kept.record.leased_until_s):
-                await _end(doors, kept, kept.record)
+                await doors.releases.replace(kept, _ended(kept, kept.record))
                 continue
             return await _joined(doors, listener, kept, wish), True
         except (DocumentExists, VersionConflict):
@@ -279,19 +284,17 @@ async def _sealed(
 
 
 async def _give_back(
-    doors: Doors, kept: Kept[Release], instance: bytes, *, bytes_sent: int
+    doors: Doors, kept: Kept[Release], instance: bytes, event: PendingEvent
 ) -> None:
     """One instance has done; the release ends unless another one may still be playing."""
     others = _others(doors, kept.record, instance)
-    left = replace(kept.record, instances=others, bytes_sent=kept.record.bytes_sent + bytes_sent)
-    if others:
-        await doors.releases.replace(kept, left)
-    else:
-        await _end(doors, kept, left)
+    left = replace(kept.record, instances=others)
+    left = left if others else _ended(kept, left)
+    await doors.releases.replace(kept, left, pending=(event,))
 
 
-async def _end(doors: Doors, kept: Kept[Release], release: Release) -> None:
-    await doors.releases.replace(kept, replace(release, ended=True, listening=kept.id))
+def _ended(kept: Kept[Release], release: Release) -> Release:
+    return replace(release, ended=True, listening=kept.id)
 
 
 def _has(release: Release, instance: bytes) -> bool:

@@ -82,6 +82,8 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_HEARINGS_READ: _ClassVar[Action]
     ACTION_DOOR_REFUSED: _ClassVar[Action]
     ACTION_MANIFEST_READ: _ClassVar[Action]
+    ACTION_RELEASE_RETURNED: _ClassVar[Action]
+    ACTION_MANIFEST_SIGNED: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -147,6 +149,8 @@ ACTION_LOG_EXPORTED: Action
 ACTION_HEARINGS_READ: Action
 ACTION_DOOR_REFUSED: Action
 ACTION_MANIFEST_READ: Action
+ACTION_RELEASE_RETURNED: Action
+ACTION_MANIFEST_SIGNED: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
