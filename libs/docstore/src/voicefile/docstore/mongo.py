@@ -265,11 +265,11 @@ async def _carried(
     queue: Sequence[tuple[int, str, MongoTable]],
 ) -> list[tuple[Collection, Document]]:
     """The documents of a queue, in its order; less those that were settled meanwhile."""
-    ids: dict[str, list[str]] = {}
-    for _, name, table in queue:
-        ids.setdefault(table.collection.name, []).append(name)
+    numbers: dict[str, list[int]] = {}
+    for since, _, table in queue:
+        numbers.setdefault(table.collection.name, []).append(since)
     tables = {table.collection.name: table for _, _, table in queue}
-    found = {each: await tables[each].carriers(names) for each, names in ids.items()}
+    found = {each: await tables[each].carriers(run[0], run[-1]) for each, run in numbers.items()}
     return [
         (table.collection, found[table.collection.name][name])
         for _, name, table in queue
