@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from voicefile.auth import store
 from voicefile.auth.errors import TenantClosed, UnusableKey
-from voicefile.auth.events import TOPIC, wrap
+from voicefile.auth.events import TOPIC, key_of, wrap
 from voicefile.auth.issuing.access_id import new_access_id
 from voicefile.auth.issuing.customer import QUESTION_PROMPT, Customer, seal_customer
 from voicefile.auth.issuing.details import seal_details
@@ -123,7 +123,7 @@ class Audit:
 class World:
     def __init__(self, docs, custody, *, settings, limits, clock):
         self.clock, self.docs, self.custody, self.audit = clock, docs, custody, Audit()
-        self.deeds = DeedSeries(docs, topic=TOPIC, wrap=wrap, now_s=clock)
+        self.deeds = DeedSeries(docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=clock)
         self.pool = PinPool()
         self.ports = ports_of(
             docs, custody, deeds=self.deeds, pins=self.pool, settings=AuthSettings(), now_s=clock

@@ -62,6 +62,10 @@ def _stop_nothing(error: Exception) -> None:
     """For tests and tools; a service brings a function that ends the instance."""
 
 
+def _no_key(_fact: object) -> str:
+    return ""
+
+
 class DeedSeries(Generic[Fact]):
     """Numbers and records the deeds of one instance. One per service and process.
 
@@ -76,6 +80,7 @@ class DeedSeries(Generic[Fact]):
         *,
         topic: str,
         wrap: Wrap[Fact],
+        key_of: Callable[[Fact], str] = _no_key,
         now_s: Callable[[], float] = time.time,
         on_failure: Callable[[Exception], None] = _stop_nothing,
         unavailable_s_max: float = UNAVAILABLE_S_MAX,
@@ -86,6 +91,7 @@ class DeedSeries(Generic[Fact]):
         self._store = store
         self._topic = topic
         self._wrap = wrap
+        self._key_of = key_of
         self._now_s = now_s
         self._on_failure = on_failure
         self._unavailable_s_max = unavailable_s_max
@@ -238,8 +244,10 @@ class DeedSeries(Generic[Fact]):
             related_id=deed.related_id,
             bytes_sent=deed.bytes_sent,
         )
-        # By object, so that all that is told about one recording or tenant keeps its order.
-        key = deed.object_id or deed.tenant or self.boot_id
+        # By what the fact says, else by object, so that all that is told about one recording or
+        # tenant keeps its order.
+        own = "" if fact is None else self._key_of(fact)
+        key = own or deed.object_id or deed.tenant or self.boot_id
         payload = self._wrap(event_id, message, fact)
         return _Numbered(n, PendingEvent(event_id, self._topic, key, payload))
 

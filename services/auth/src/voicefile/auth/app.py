@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from voicefile.auth import store
 from voicefile.auth.credentials.credential_routes import credential_router, search_router
-from voicefile.auth.events import TOPIC, Fact, wrap
+from voicefile.auth.events import TOPIC, Fact, key_of, wrap
 from voicefile.auth.forgeries import tell_forgeries
 from voicefile.auth.issuing.internal_routes import ingest_router
 from voicefile.auth.keys.custody import Custody
@@ -85,7 +85,7 @@ def build(
     access = access or AccessSettings()
     pool = _pool(access)
     deeds: DeedSeries[Fact] = DeedSeries(
-        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
+        docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=now_s, on_failure=on_failure
     )
     custody = Custody(root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s)
     ports = ports_of(docs, custody, deeds=deeds, pins=pool, settings=settings, now_s=now_s)

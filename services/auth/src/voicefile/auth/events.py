@@ -89,12 +89,20 @@ def wrap(event_id: str, deed: DeedMessage, fact: Fact | None) -> bytes:
     return message.SerializeToString()
 
 
-def fact_alone(fact: Fact, *, key: str) -> PendingEvent:
+def fact_alone(fact: Fact) -> PendingEvent:
     """A fact beside the one that carries the deed: one change can have several."""
     event_id = new_id()
     message = AuthEvent(event_id=event_id)
     _add_fact(message, fact)
-    return PendingEvent(event_id, TOPIC, key, message.SerializeToString())
+    return PendingEvent(event_id, TOPIC, key_of(fact), message.SerializeToString())
+
+
+def key_of(fact: Fact) -> str:
+    """By which the bus keeps it in order: recordings by their partner.
+
+    Its feed has numbers without a gap, and two instances that give them are in each other's way.
+    """
+    return fact.tenant if isinstance(fact, TenantPublished) else fact.partner
 
 
 def _add_fact(message: AuthEvent, fact: Fact | None) -> None:

@@ -48,20 +48,34 @@ class Feed:
         self._settings = settings
         self._now_s = now_s
 
-    async def add(self, moved: RecordingMoved) -> None:
-        """Gives the event its number, once, whatever how often it comes."""
-        view = TenantCollection(self._store, FEED, moved.tenant)
-        if await self._erased(view, moved):
-            return
+    async def add(self, *several: RecordingMoved) -> None:
+        """Gives each event its number, in order, once, whatever how often it comes.
+
+        Raises FeedContended.
+        """
+        newest: dict[Who, int] = {}
+        """What we wrote last ourselves: the next number is free then, or taken by somebody else."""
+        for moved in several:
+            who = Who(moved.tenant, moved.partner)
+            number = await self._numbered(who, moved, newest.get(who))
+            if number is not None:
+                newest[who] = number
+
+    async def _numbered(self, who: Who, moved: RecordingMoved, newest: int | None) -> int | None:
+        view = TenantCollection(self._store, FEED, who.tenant)
         for _ in range(self._settings.feed_attempts_max):
-            if await view.find("event", moved.event, limit=1):
-                return
-            sequence = await self._newest(view, moved.partner) + 1
+            if await self._settled(view, moved):
+                return newest
+            if newest is None:
+                newest = await self._newest(view, who.partner)
             try:
-                await view.insert(self._entry(moved, sequence))
+                await view.insert(self._entry(moved, newest + 1))
             except DocumentExists:
-                continue  # the number went to another event, or another instance was here
-            return
+                if await view.find("event", moved.event, limit=1):
+                    return None
+                newest = None  # the number went to another event: another instance was here
+                continue
+            return newest + 1
         raise FeedContended
 
     async def page(self, who: Who, *, after: int, limit: int) -> Changes:
@@ -89,10 +103,13 @@ class Feed:
         found = await view.find("partner", partner, limit=1)
         return _number(found[0].body["sequence"]) if found else 0
 
-    async def _erased(self, view: TenantCollection, moved: RecordingMoved) -> bool:
-        # Tombstones win: what was erased stays so, in whatever order the facts arrive.
+    async def _settled(self, view: TenantCollection, moved: RecordingMoved) -> bool:
+        """Whether the event has its number already, or gets none."""
         entries = await view.find("recording", moved.recording, limit=RECORDING_ENTRIES_MAX)
-        return any(entry.body["state"] == ERASED for entry in entries)
+        # Tombstones win: what was erased stays so, in whatever order the facts arrive.
+        return any(
+            entry.body["state"] == ERASED or entry.body["event"] == moved.event for entry in entries
+        )
 
     def _entry(self, moved: RecordingMoved, sequence: int) -> Document:
         return Document(
@@ -130,14 +147,15 @@ class AuthFacts:
             raise NotNow from error
 
     async def _hear(self, events: Sequence[Event]) -> None:
-        for event in events:
-            fact = heard(event.payload)
+        facts = [heard(event.payload) for event in events]
+        for fact in facts:
             if isinstance(fact, TenantFacts):
                 await self._tenants.learn(fact)
-            elif fact is not None:
-                await self._feed.add(fact)
-                if fact.state == ERASED:
-                    await self._reservations.forget(fact.recording, tenant=fact.tenant)
+        moved = [fact for fact in facts if isinstance(fact, RecordingMoved)]
+        await self._feed.add(*moved)
+        for fact in moved:
+            if fact.state == ERASED:
+                await self._reservations.forget(fact.recording, tenant=fact.tenant)
 
 
 def _entry_id(partner: str, sequence: int) -> str:

@@ -141,7 +141,7 @@ async def change_credential(
         stored = await reachable(credential, action, order=order, ports=ports)
         async with refusal_told(ports.deeds, deed, ChangeNotPossible):
             changed = change(stored.record)
-        beside = tuple(fact_alone(fact, key=fact.recording) for fact in _facts(stored, changed))
+        beside = tuple(fact_alone(fact) for fact in _facts(stored, changed))
         try:
             return await ports.deeds.write(
                 deed,
