@@ -7,7 +7,7 @@ EDITABLE := $(foreach p,$(PACKAGES),-e ./$(p))
 PYTEST := $(BIN)/python -m pytest
 # Tests start processes by the hundred: each module is to be compiled once.
 unexport PYTHONDONTWRITEBYTECODE
-DEBIAN := chromium curl nginx prometheus softhsm2 strace
+DEBIAN := chromium curl espeak-ng nginx prometheus softhsm2 strace
 
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
