@@ -200,6 +200,8 @@ COMMANDS: Final[dict[str, Writes]] = {
     "voicefile prepare kafka": exempt("before there is a vault to have a log"),
     "voicefile prepare mongo": exempt("before there is a vault to have a log"),
     "voicefile prepare s3": exempt("before there is a vault to have a log"),
+    "voicefile prompts build": exempt("makes files of our own texts on the operator's machine"),
+    "voicefile prompts missing": exempt("reads those files"),
     "voicefile verify": exempt(ELSEWHERE),
     "voicefile audit fsck": exempt(ELSEWHERE),
     "voicefile witness begin": exempt(ELSEWHERE),

@@ -18,6 +18,7 @@ from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.events import app as events
 from voicefile.cli.prepare import app as prepare
+from voicefile.cli.prompts import app as prompts
 from voicefile.cli.words import in_words
 from voicefile.witness.commands import app as witness
 
@@ -28,6 +29,7 @@ tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants.")
 app.add_typer(tenant, name="tenant")
 app.add_typer(prepare, name="prepare")
 app.add_typer(events, name="events")
+app.add_typer(prompts, name="prompts")
 app.add_typer(witness, name="witness")
 audit = typer.Typer(no_args_is_help=True, help="Check a tenant's log.")
 app.add_typer(audit, name="audit")
