@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from starlette.types import Message, Receive, Scope, Send
 from tests.deploy.nginx import binary
 from tests.deploy.switch import EDGE, Configuration
@@ -290,6 +291,19 @@ def test_the_forwarder_logs_nothing_and_keeps_nothing():
     assert most == held
     assert "proxy_cache" not in text
     assert text.count("listen ") == 1
+
+
+def test_every_setting_is_in_the_guide_and_in_compose():
+    named = set(re.findall(r"EDGE_[A-Z_]+", (EDGE / "start").read_text()))
+    # Where things are in the image, and where a test has its own machine.
+    named -= {"EDGE_PAPERS", "EDGE_SOUNDS", "EDGE_RUN", "EDGE_SYSTEM"}
+    guide = (EDGE.parents[1] / "docs" / "operations" / "telephone.md").read_text()
+    compose = yaml.safe_load((EDGE / "compose.yaml").read_text())["services"]["edge"]
+    assert named == set(compose["environment"])
+    assert named == set(re.findall(r"^\s*\| `(EDGE_[A-Z_]+)` \|", guide, re.MULTILINE))
+    assert compose["ulimits"]["core"] == 0
+    assert compose["mem_limit"] == compose["memswap_limit"]
+    assert any(each.startswith("/run/edge:mode=0700,") for each in compose["tmpfs"])
 
 
 def test_the_image_has_no_secret_and_runs_as_nobody():
