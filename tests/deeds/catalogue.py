@@ -104,6 +104,20 @@ ROUTES: Final[dict[str, Writes]] = {
     "POST /auth/internal/v1/hearable": Writes(("recordings-listed",), ("recordings-listed",)),
     "POST /auth/internal/v1/hearings": Writes(("hearings-read",), ("hearings-read",)),
     "POST /auth/internal/v1/papers": Writes(("proof-read",), ("proof-read",)),
+    "POST /auth/internal/v1/telephone-logins": exempt("nothing is tried before there is a PIN"),
+    "POST /auth/internal/v1/telephone-logins/{login_id}/pin": Writes(
+        ("customer-signed-in",),
+        ("customer-signed-in",),
+        note="with a question `question-asked` instead; too many failures: `credential-frozen`; a "
+        "login that is over or nobody's is counted only",
+    ),
+    "POST /auth/internal/v1/telephone-logins/{login_id}/answer": Writes(
+        ("question-answered", "customer-signed-in"),
+        ("question-answered",),
+        note="too many failures: `credential-frozen`; a login that is over or nobody's is counted "
+        "only",
+    ),
+    "DELETE /auth/internal/v1/telephone-sessions/current": Writes(("customer-signed-out",)),
     "POST /auth/internal/v1/releases": Writes(
         ("release-granted",),
         ("release-granted",),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.isolation.rows import Cell, Position, Row
-from tests.isolation.told import send
-from tests.isolation.who import PEERS, Who
+from tests.isolation.told import bearer_of, send
+from tests.isolation.who import Who
 from tests.isolation.world import Home, World, missing
 
 PAUSE_S = 0.004
@@ -56,11 +56,7 @@ class Drive:
     async def row(self, row: Row, who: Who, *, position: Position, home: Home) -> Asked:
         """Asks as the matrix of roles and tenants does."""
         cell = await self._cell(row, who, position, home)
-        bearer = None
-        if row.inside and who in PEERS:
-            bearer = home.bearers[row.on_behalf_of]
-        elif row.spends and row.thing is None:
-            bearer = await home.fresh_session(who)
+        bearer = await bearer_of(row, cell)
         ask = await row.ask(cell)
         headers = self.vault.headers(who, home, bearer) | ask.headers
         async with self.vault.elsewhere(who) as client, self.asking(row.route) as asked:

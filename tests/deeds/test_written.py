@@ -34,6 +34,8 @@ OF_NOBODY = {
     # Asked with an id that nobody has, by nobody in particular: counted.
     "POST /auth/v1/token",
     "POST /auth/v1/customer-sessions/answers",
+    "POST /auth/internal/v1/telephone-logins/{login_id}/pin",
+    "POST /auth/internal/v1/telephone-logins/{login_id}/answer",
 }
 
 

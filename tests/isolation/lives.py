@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from tests.stand import Company, Stand
 
+from voicefile.identity.guard import TELEPHONE_PREFIX
 from voicefile.identity.ids import new_id
 
 WRONG_PIN = "00000000"
@@ -72,6 +74,7 @@ async def lived(s: Stand, company: Company, person: Person) -> None:
     )
     await _listened(s, person, plain)
     await _answered(s, person, secret)
+    await _telephoned(s, person, secret)
     await _complained(s, company, person)
     await _looked_after(s, company, person)
 
@@ -124,6 +127,25 @@ async def _answered(s: Stand, person: Person, filed: dict[str, Any]) -> None:
                     json={"challenge": challenge, "answer": given},
                     headers=_browser(person),
                 )
+
+
+async def _telephoned(s: Stand, person: Person, filed: dict[str, Any]) -> None:
+    call = {"caller": person.phone, "call_id": new_id()}
+    base = "/auth/internal/v1"
+    async with s.vault.client(peer="playback") as playback:
+
+        async def keyed(step: str, **keyed: str) -> httpx.Response:
+            return await playback.post(f"{base}/telephone-logins{step}", json=keyed | call)
+
+        login = (await keyed("", access_id=filed["access_id"])).raise_for_status().json()
+        place = f"/{login['login_id']}"
+        assert (await keyed(f"{place}/pin", pin=WRONG_PIN)).status_code == 401
+        (await keyed(f"{place}/pin", pin=filed["pin"])).raise_for_status()
+        session = (await keyed(f"{place}/answer", answer=person.iban_last4)).raise_for_status()
+        shown = f"{TELEPHONE_PREFIX}{session.json()['session_id']}.{call['call_id']}"
+        headers = {"Authorization": f"Bearer {shown}"}
+        (await playback.post(f"{base}/hearable", headers=headers, json={})).raise_for_status()
+        await playback.delete(f"{base}/telephone-sessions/current", headers=headers)
 
 
 async def _complained(s: Stand, company: Company, person: Person) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.isolation.rows import Ask, Cell, Position
-from tests.isolation.who import AGENTS, CUSTOMERS, EVERYBODY, HOLDERS, Who
+from tests.isolation.who import AGENTS, CALLERS, CUSTOMERS, EVERYBODY, HOLDERS, Who
 from tests.isolation.world import ANSWER, Thing
 
 from voicefile.portal.forms import csrf_of
@@ -65,7 +65,7 @@ class Page:
             return self.ok
         if who in self.may:
             return self.absent
-        if who in self.unknown or who not in HOLDERS:
+        if who in self.unknown | CALLERS or who not in HOLDERS:
             return SIGN_IN_AGAIN
         return self.refused
 

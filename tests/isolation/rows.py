@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import httpx
-from tests.isolation.who import CUSTOMERS, EVERYBODY, HOLDERS, PEERS, Who
+from tests.isolation.who import CALLERS, CUSTOMERS, EVERYBODY, HOLDERS, PEERS, Who
 from tests.isolation.world import Home, Thing
 
 from voicefile.identity.guard import Rule, RuleKind
@@ -145,8 +145,9 @@ class Row:
             return 403 if who in PEERS else 401
         if who not in HOLDERS:
             return 401
-        # A customer's session is no token: where only staff is served, nobody knows it.
-        return 401 if who in CUSTOMERS else 403
+        # A customer's session is no token: where only staff is served, nobody knows it. What
+        # stands for one on the telephone nobody knows anywhere.
+        return 401 if who in CUSTOMERS | CALLERS else 403
 
     def fits(self, rule: Rule, roles: dict[str, frozenset[Who]]) -> bool:
         """Whether the route's own rule says the same as this row."""

@@ -54,6 +54,18 @@ async def an_answer(cell: Cell) -> Ask:
     return Ask(json={"challenge": cell.value, "answer": ANSWER})
 
 
+async def an_id_keyed(cell: Cell) -> Ask:
+    return Ask(json={"access_id": cell.value, "caller": "", "call_id": cell.home.call})
+
+
+async def a_pin_keyed(cell: Cell) -> Ask:
+    return Ask(json={"pin": cell.home.main.pin, "caller": "", "call_id": cell.home.call})
+
+
+async def an_answer_keyed(cell: Cell) -> Ask:
+    return Ask(json={"answer": ANSWER, "caller": "", "call_id": cell.home.call})
+
+
 async def a_staff_sign_in(cell: Cell) -> Ask:
     added = cell.home.staff.get(cell.value) or cell.home.company.staff["care"]
     assert added.password
@@ -373,6 +385,43 @@ AUTH_INSIDE = (
         thing=Thing.RECORDING,
         ask=some_papers,
         bearer_matters=True,
+    ),
+    Row(
+        "POST /auth/internal/v1/telephone-logins",
+        frozenset({Who.PLAYBACK}),
+        ok=201,
+        thing=Thing.LETTER,
+        shared=True,  # whoever calls may key any ID, and learns nothing
+        absent=201,
+        ask=an_id_keyed,
+    ),
+    Row(
+        "POST /auth/internal/v1/telephone-logins/{login_id}/pin",
+        frozenset({Who.PLAYBACK}),
+        ok=201,
+        thing=Thing.LOGIN,
+        absent=401,
+        ask=a_pin_keyed,
+        spends=True,
+        # A login belongs to the call it was begun in.
+        positions=NO_FOREIGN,
+    ),
+    Row(
+        "POST /auth/internal/v1/telephone-logins/{login_id}/answer",
+        frozenset({Who.PLAYBACK}),
+        ok=201,
+        thing=Thing.ASKED_LOGIN,
+        absent=401,
+        ask=an_answer_keyed,
+        spends=True,
+        positions=NO_FOREIGN,
+    ),
+    Row(
+        "DELETE /auth/internal/v1/telephone-sessions/current",
+        frozenset({Who.PLAYBACK}),
+        ok=204,
+        on_behalf_of=Who.CALLER,
+        spends=True,
     ),
     Row(
         "POST /auth/internal/v1/releases",

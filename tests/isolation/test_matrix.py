@@ -15,8 +15,8 @@ from fastapi import Depends
 from tests.isolation.marks import hidden_from
 from tests.isolation.rows import Cell, Position, Row
 from tests.isolation.table import TABLE
-from tests.isolation.told import plain, send, told
-from tests.isolation.who import PEERS, ROLES, Who
+from tests.isolation.told import bearer_of, plain, send, told
+from tests.isolation.who import ROLES, Who
 from tests.isolation.world import Home, World, missing
 
 from voicefile.auth.store import CredentialState
@@ -76,13 +76,9 @@ class Asking:
         return own or (cell.position is Position.FOREIGN and row.shared)
 
     async def _answer(self, row, cell):
-        home, bearer = cell.home, None
-        if row.inside and cell.who in PEERS:
-            bearer = home.bearers[row.on_behalf_of]
-        elif row.spends and row.thing is None and cell.who in row.may:
-            bearer = await home.fresh_session(cell.who)
+        bearer = await bearer_of(row, cell)
         ask = await row.ask(cell)
-        headers = self.vault.headers(cell.who, home, bearer) | ask.headers
+        headers = self.vault.headers(cell.who, cell.home, bearer) | ask.headers
         if not row.open:
             return await send(self.vault.client(cell.who), row, cell, ask, headers)
         # Throttles count by network: every try of an open door comes from a new one.

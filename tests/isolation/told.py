@@ -3,6 +3,7 @@
 import re
 
 from tests.isolation.rows import Ask, Cell, Row
+from tests.isolation.who import PEERS
 
 PARAMETER = re.compile(r"\{(\w+)(:\w+)?\}")
 OF_EACH_REQUEST = {"date", "voicefile-request-id"}
@@ -27,6 +28,15 @@ def plain(path: str) -> str:
 def filled(row: Row, cell: Cell, ask: Ask) -> str:
     """The path: what is not said otherwise is the thing."""
     return PARAMETER.sub(lambda found: ask.path.get(found[1], cell.value), row.path)
+
+
+async def bearer_of(row: Row, cell: Cell) -> str | None:
+    """What is sent along, where it is not the asker's own; a new one if it is going to end."""
+    passed_on = row.inside and cell.who in PEERS
+    whose = row.on_behalf_of if passed_on else cell.who
+    if row.spends and row.thing is None and cell.who in row.may:
+        return await cell.home.fresh_session(whose)
+    return cell.home.bearers[whose] if passed_on else None
 
 
 async def send(client, row, cell, ask, headers):

@@ -11,6 +11,8 @@ class Who(StrEnum):
     OTHER_PARTNER = "another partner of the tenant"
     CUSTOMER = "customer"
     OTHER_CUSTOMER = "another customer of the tenant"
+    CALLER = "customer on the telephone"
+    """With what playback shows for them: at a door it is the bearer of nobody."""
     CARE = "care"
     ADMIN = "tenant admin"
     AUDITOR = "auditor"
@@ -27,12 +29,13 @@ class Who(StrEnum):
 
 PARTNERS = frozenset({Who.PARTNER, Who.OTHER_PARTNER})
 CUSTOMERS = frozenset({Who.CUSTOMER, Who.OTHER_CUSTOMER})
+CALLERS = frozenset({Who.CALLER})
 AGENTS = frozenset({Who.CARE, Who.FORGING_CARE})
 ADMINS = frozenset({Who.ADMIN})
 AUDITORS = frozenset({Who.AUDITOR})
 OPERATORS = frozenset({Who.OPERATOR})
 EVERYBODY = frozenset(Who)
-HOLDERS = PARTNERS | CUSTOMERS | AGENTS | ADMINS | AUDITORS | OPERATORS
+HOLDERS = PARTNERS | CUSTOMERS | CALLERS | AGENTS | ADMINS | AUDITORS | OPERATORS
 """Those who hold a token or a session of their own."""
 PEERS = {
     Who.INGEST: "ingest",

@@ -19,6 +19,7 @@ from voicefile.auth.store import Access, Recording
 from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.blobstore.names import new_blob_name
 from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.identity.guard import TELEPHONE_PREFIX
 from voicefile.identity.ids import PLATFORM, new_id
 from voicefile.identity.principal import Role
 
@@ -48,6 +49,8 @@ class Thing(StrEnum):
     JOINABLE = "access ID to join"
     LETTER = "access ID to sign in with"
     CHALLENGE = "challenge"
+    LOGIN = "telephone login"
+    ASKED_LOGIN = "telephone login with a question"
     RELEASE = "release"
     BLOB = "blob name"
 
@@ -91,6 +94,8 @@ class Home:
     """Strangers try their PINs on it."""
     asked: Filed
     """Sensitive, with a question."""
+    call: str = field(default_factory=new_id)
+    """In which whoever is on the telephone calls."""
     instance: SealingKeyPair = field(default_factory=SealingKeyPair.generate)
     bearers: dict[Who, str] = field(default_factory=dict, repr=False)
     releases: list[str] = field(default_factory=list)
@@ -125,6 +130,8 @@ class Home:
             Thing.JOINABLE: self.main.access_id,
             Thing.LETTER: self.victim.access_id,
             Thing.CHALLENGE: "vc_" + "A" * 43,
+            Thing.LOGIN: "0" * 32,
+            Thing.ASKED_LOGIN: "0" * 32,
             Thing.RELEASE: self.releases[0] if self.releases else new_id(),
             Thing.BLOB: self.main.recordings[0].blobs["original"].name,
         }
@@ -138,6 +145,7 @@ class Home:
             Who.OTHER_PARTNER: await company.partner_token(self.other_partner),
             Who.CUSTOMER: await self.fresh_session(Who.CUSTOMER),
             Who.OTHER_CUSTOMER: await self.fresh_session(Who.OTHER_CUSTOMER),
+            Who.CALLER: await self.fresh_session(Who.CALLER),
             Who.ADMIN: await company.staff_token("admin"),
             Who.AUDITOR: await company.staff_token("auditor"),
             Who.OPERATOR: await company.staff_token("operator"),
@@ -151,12 +159,17 @@ class Home:
             Thing.PRINCIPAL: self._fresh_principal,
             Thing.STAFF: self._fresh_staff,
             Thing.CHALLENGE: self._fresh_challenge,
+            Thing.LOGIN: self._fresh_login,
+            Thing.ASKED_LOGIN: self._fresh_asked_login,
             Thing.RELEASE: self._fresh_release,
         }
         return await makers[what]()
 
     async def fresh_session(self, who: Who) -> str:
         """A session of its own for a customer who is going to end it."""
+        if who is Who.CALLER:
+            answer = await self._keyed(f"{await self._fresh_login()}/pin", pin=self.main.pin)
+            return f"{TELEPHONE_PREFIX}{answer['session_id']}.{self.call}"
         filed = self.main if who is Who.CUSTOMER else self.neighbour
         header = await self.company.session(filed.access_id, filed.pin)
         return header["Authorization"].removeprefix("Bearer ")
@@ -177,6 +190,23 @@ class Home:
     async def _fresh_challenge(self) -> str:
         answer = await self.company.sign_in(self.asked.access_id, self.asked.pin)
         return str(answer.raise_for_status().json()["challenge"])
+
+    async def _fresh_login(self) -> str:
+        answer = await self._keyed("", access_id=self.main.access_id)
+        return str(answer["login_id"])
+
+    async def _fresh_asked_login(self) -> str:
+        login = str((await self._keyed("", access_id=self.asked.access_id))["login_id"])
+        assert "question" in await self._keyed(f"{login}/pin", pin=self.asked.pin)
+        return login
+
+    async def _keyed(self, step: str, **keyed: str) -> dict[str, Any]:
+        """One step of a telephone login, as playback asks it."""
+        body = keyed | {"caller": "", "call_id": self.call}
+        path = f"/auth/internal/v1/telephone-logins/{step}".removesuffix("/")
+        async with self.stand.vault.client(peer="playback") as playback:
+            answer = await playback.post(path, json=body)
+        return dict(answer.raise_for_status().json())
 
     async def _fresh_release(self) -> str:
         body = {

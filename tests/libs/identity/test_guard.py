@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import JSONResponse
 
 from voicefile.identity.guard import (
+    TELEPHONE_PREFIX,
     Bearer,
     NotIdentified,
     NotPermitted,
@@ -142,6 +143,9 @@ async def test_no_header_makes_a_peer(app):
         ("care-token", 200, "care"),
         ("partner-token", 403, None),
         ("other", 401, None),
+        # Of the telephone's sessions auth's internal routes alone know anything.
+        (f"{TELEPHONE_PREFIX}{'0' * 32}.call", 401, None),
+        (TELEPHONE_PREFIX, 401, None),
     ],
 )
 async def test_a_session_is_passed_on_and_staff_is_checked(app, token, status, who):

@@ -23,6 +23,7 @@ from voicefile.auth.listening import access_store
 from voicefile.auth.listening.access_routes import ACCESS_PROBLEMS, internal_router, public_router
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.doors import doors_of
+from voicefile.auth.listening.telephone_routes import telephone_router
 from voicefile.auth.ports import ports_of
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.store import (
@@ -150,6 +151,7 @@ class World:
         self.public.include_router(public_router(self.doors))
         self.internal = new_app("auth", problems=PROBLEMS, tokens=tokens)
         self.internal.include_router(internal_router(self.doors))
+        self.internal.include_router(telephone_router(self.doors))
 
     def client(self, app: FastAPI, *, peer=None, address="192.0.2.1") -> httpx.AsyncClient:
         transport = InProcessTransport(app, peer=peer, client=(address, 4711))

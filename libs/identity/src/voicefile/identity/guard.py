@@ -21,6 +21,9 @@ from voicefile.identity.tokens import TOKEN_CHARS_MAX, IdentityError, TokenRefus
 
 SESSION_PREFIX: Final = "vs_"
 """What an opaque customer session token begins with; a JWT never does (it begins with `ey`)."""
+TELEPHONE_PREFIX: Final = "vt_"
+"""What playback shows auth for a telephone session, with the session's id and the call's behind it.
+No token: no guard here takes one, only auth's internal routes, where playback's certificate is."""
 _PEER_PREFIX: Final = "CN="
 
 

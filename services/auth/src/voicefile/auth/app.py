@@ -21,6 +21,7 @@ from voicefile.auth.listening import access_metrics, access_routes, access_store
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.doors import Doors, doors_of
 from voicefile.auth.listening.outstanding import Outstanding
+from voicefile.auth.listening.telephone_routes import telephone_router
 from voicefile.auth.ports import Ports, ports_of
 from voicefile.auth.problems_table import PROBLEMS
 from voicefile.auth.scrub import scrub_if_due
@@ -157,6 +158,7 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
     )
     internal.include_router(ingest_router(ports))
     internal.include_router(access_routes.internal_router(doors))
+    internal.include_router(telephone_router(doors))
     for app in (public, internal):
         tell_forgeries(app, ports.deeds)
         tell_refused_doors(app, ports.deeds)

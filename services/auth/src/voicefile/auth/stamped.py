@@ -1,4 +1,4 @@
-"""Short-lived records with a MAC: sessions, challenges and releases nobody can write but auth.
+"""Short-lived records with a MAC: sessions, logins, releases and such, which only auth can write.
 
 Like `records`, but found by a secret's hash before the tenant is known; the tenant stands in the
 document and in the MAC.
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from voicefile.auth.listening.access_store import Challenge, Release, Session
+from voicefile.auth.listening.access_store import Challenge, Release, Session, TelephoneLogin
 from voicefile.auth.records import Identities
 from voicefile.auth.seal_record import Place, check_record, identity_version, seal_record
 from voicefile.crypto.errors import Tampered
@@ -24,7 +24,7 @@ from voicefile.docstore.port import (
     VersionConflict,
 )
 
-R = TypeVar("R", Session, Challenge, Release)
+R = TypeVar("R", Session, Challenge, TelephoneLogin, Release)
 SWEEP_DOCUMENTS = 200
 
 

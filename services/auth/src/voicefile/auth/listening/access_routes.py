@@ -1,4 +1,4 @@
-"""The routes of signing in and listening; `app.py` includes both routers."""
+"""The routes of signing in on the web and of listening; `app.py` includes both routers."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -122,7 +122,7 @@ def internal_router(doors: Doors) -> APIRouter:
     ) -> HearableAnswer:
         found = await list_hearable(
             doors,
-            _shown(request),
+            shown(request),
             credential=credential,
             recording=recording,
             purpose=(body.purpose or None) if body else None,
@@ -134,7 +134,7 @@ def internal_router(doors: Doors) -> APIRouter:
     async def hearings(request: Request, body: HearingsBody) -> HearingsAnswer:
         found = await list_hearings(
             doors,
-            _shown(request),
+            shown(request),
             body.recording_id,
             cursor=body.cursor,
             request_id=body.request_id or request.state.request_id,
@@ -145,7 +145,7 @@ def internal_router(doors: Doors) -> APIRouter:
     async def papers(request: Request, body: PapersBody) -> PapersAnswer:
         found = await gather_papers(
             doors,
-            _shown(request),
+            shown(request),
             body.recording_id,
             purpose=body.purpose or None,
             request_id=body.request_id or request.state.request_id,
@@ -161,7 +161,7 @@ def internal_router(doors: Doors) -> APIRouter:
             purpose=body.purpose or None,
             request_id=body.request_id or request.state.request_id,
         )
-        return ReleaseAnswer.of(await release_key(doors, _shown(request), wish))
+        return ReleaseAnswer.of(await release_key(doors, shown(request), wish))
 
     @router.post("/releases/{release_id}/renewals")
     async def renewal(
@@ -190,7 +190,7 @@ def internal_router(doors: Doors) -> APIRouter:
     return router
 
 
-def _shown(request: Request) -> str:
+def shown(request: Request) -> str:
     """The bearer of whoever wants to hear, as playback passed it on. Raises NotIdentified."""
     token = bearer(request)
     if token is None:

@@ -18,10 +18,13 @@ ANSWER_CHARS_MAX = 64
 TOKEN_CHARS_MAX = 64
 
 
+AccessId = Annotated[str, StringConstraints(min_length=1, max_length=32)]
+
+
 class SignInBody(Part):
     """An access ID and its PIN, as typed."""
 
-    access_id: Annotated[str, StringConstraints(min_length=1, max_length=32)] = Field(repr=False)
+    access_id: AccessId = Field(repr=False)
     pin: Annotated[Secret, Field(min_length=1, max_length=PIN_CHARS_MAX)]
 
 
@@ -43,6 +46,7 @@ class SessionAnswer(BaseModel):
     @classmethod
     def of(cls, signed_in: SignedIn) -> "SessionAnswer":
         session = signed_in.session
+        assert signed_in.token is not None, "a session of the web has a token"
         return cls(
             session_token=signed_in.token.expose(),
             level=session.level,
@@ -56,6 +60,10 @@ class QuestionAsked(BaseModel):
     kind: str
     prompt: str
 
+    @classmethod
+    def of(cls, asked: Asked) -> "QuestionAsked":
+        return cls(kind=asked.question.kind, prompt=asked.prompt)
+
 
 class ChallengeAnswer(BaseModel):
     """The PIN was right, and the question comes first."""
@@ -65,10 +73,8 @@ class ChallengeAnswer(BaseModel):
 
     @classmethod
     def of(cls, asked: Asked) -> "ChallengeAnswer":
-        return cls(
-            question=QuestionAsked(kind=asked.question.kind, prompt=asked.prompt),
-            challenge=asked.challenge.expose(),
-        )
+        assert asked.challenge is not None, "on the web the answer brings a challenge"
+        return cls(question=QuestionAsked.of(asked), challenge=asked.challenge.expose())
 
 
 def sign_in_answer(result: SignedIn | Asked) -> SessionAnswer | ChallengeAnswer:

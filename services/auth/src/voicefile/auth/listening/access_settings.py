@@ -40,7 +40,13 @@ class AccessSettings(BaseSettings):
     """How long a question waits for its answer."""
 
     challenge_tries: Annotated[int, Field(ge=1, le=10)] = 3
-    """How many answers one challenge takes."""
+    """How many answers one challenge takes, and one telephone login."""
+
+    telephone_login_s: Annotated[int, Field(ge=30, le=900)] = 300
+    """How long an access ID keyed on the telephone waits for its PIN, and for its answer."""
+
+    telephone_login_tries: Annotated[int, Field(ge=1, le=10)] = 3
+    """How many PINs one telephone login takes."""
 
     lease_s: Annotated[int, Field(ge=5, le=45)] = 45
     """How long a released key may be used without asking again; access ends within a minute."""
@@ -52,4 +58,4 @@ class AccessSettings(BaseSettings):
     """How often a change is tried again that lost its race."""
 
     access_sweep_every_s: Annotated[int, Field(ge=1, le=3600)] = 60
-    """How often lapsed sessions, challenges, releases and buckets are swept."""
+    """How often lapsed sessions, challenges, logins, releases and buckets are swept."""

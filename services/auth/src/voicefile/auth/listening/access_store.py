@@ -1,20 +1,22 @@
-"""What the checking half of auth keeps: sessions, challenges, releases and throttle buckets.
+"""What the checking half of auth keeps: sessions, logins, challenges, releases, throttle buckets.
 
 All of it is short-lived and none of it names a person: ids are random or keyed hashes, tokens
-stand only as their SHA-256. Whatever lapsed is swept by `expires_at_s`. Sessions, challenges and
-releases carry a MAC (`stamped`), so nobody opens a session by writing one into the store.
+stand only as their SHA-256. Whatever lapsed is swept by `expires_at_s`. All but buckets carry a MAC
+(`stamped`), so nobody opens a session by writing one into the store.
 """
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from voicefile.docstore.port import Collection, Index
 
 EXPIRES = Index("expires", "expires_at_s")
 
 SESSIONS = Collection("sessions", indexes=(EXPIRES, Index("credential", "credential")))
-"""Document id: the hash of the session's token."""
+"""Document id: the hash of the session's token; a telephone session has none, and its own id."""
 CHALLENGES = Collection("challenges", indexes=(EXPIRES,))
 """Document id: the hash of the challenge."""
+LOGINS = Collection("telephone_logins", indexes=(EXPIRES,))
+"""Document id: the login id."""
 THROTTLES = Collection("throttles", indexes=(EXPIRES,))
 """Document id: the keyed hash of what is counted. Body: {state, expires_at_s}."""
 RELEASES = Collection("releases", indexes=(EXPIRES, Index("listening", "listening", unique=True)))
@@ -23,7 +25,7 @@ RELEASES = Collection("releases", indexes=(EXPIRES, Index("listening", "listenin
 OUTSTANDING = Collection("outstanding")
 """Document id: an instance's boot id. How far it has numbered its deeds."""
 
-COLLECTIONS = (SESSIONS, CHALLENGES, THROTTLES, RELEASES, OUTSTANDING)
+COLLECTIONS = (SESSIONS, CHALLENGES, LOGINS, THROTTLES, RELEASES, OUTSTANDING)
 
 
 class Session(Struct, frozen=True):
@@ -42,6 +44,9 @@ class Session(Struct, frozen=True):
     expires_at_s: int
     """Its absolute end, whatever happens."""
     ended: bool = False
+    call: str | UnsetType = UNSET
+    """The telephone call that it lives in, by the hash of its id. Left out elsewhere, not empty:
+    sessions from before there was this field still carry their MAC."""
     mac: bytes = b""
 
 
@@ -54,6 +59,32 @@ class Challenge(Struct, frozen=True):
     tries: int
     """Answers charged so far."""
     expires_at_s: int
+    done: bool = False
+    mac: bytes = b""
+
+    @property
+    def owner(self) -> str:
+        """The credential's tenant."""
+        return self.tenant
+
+
+class TelephoneLogin(Struct, frozen=True):
+    """An access ID keyed in one telephone call; the ID itself and who called are not in it."""
+
+    tenant: str
+    """The platform: whose ID it is, if anybody's, shows only with its PIN."""
+    locator: str
+    call: str
+    """The hash of the call's id: the login is good in that call alone."""
+    dialled: str
+    """The tenant whose own number was called; empty for a number that all share."""
+    expires_at_s: int
+    tries: int = 0
+    """PINs charged so far; once the question is put, answers."""
+    owner: str = ""
+    """The credential's tenant, once the PIN was right and the question is put."""
+    credential: str = ""
+    generation: int = 0
     done: bool = False
     mac: bytes = b""
 
@@ -85,7 +116,7 @@ class Release(Struct, frozen=True):
     instances: tuple[Instance, ...]
     """Those that have it; the last one to give it back ends the release."""
     session: str
-    """A customer's session, by the hash of its token; renewals need no token to find it."""
+    """A customer's session, by its document's id; renewals need no token to find it."""
     vouched_until_s: int
     """Care: so long the listening goes on without a token of the agent being seen again."""
     ended: bool = False

@@ -1,10 +1,14 @@
 """Checking access: an access ID and a PIN open a session, or a question where there is one.
 
 Whatever is wrong, the answer is one and the same: unknown ID, wrong PIN, frozen, expired, locked.
-Tries are charged before anything is compared, deeds are durable before anything is answered.
+Tries are charged before anything is compared, deeds are durable before anything is answered. A PIN
+is checked here alone, whichever way it came: what a way in has to itself is handed to `check_pin`.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -26,17 +30,33 @@ from voicefile.auth.throttling.verifiers import new_salt, same
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Action
-from voicefile.docstore.port import VersionConflict
+from voicefile.docstore.port import PendingEvent, VersionConflict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Asked:
     """The PIN was right; the question comes first."""
 
+    tenant: str
     question: Question = field(repr=False)
     prompt: str = field(repr=False)
     """What it asks, if the partner said so."""
-    challenge: SecretText
+    challenge: SecretText | None
+    """What the answer has to bring; on the telephone it is given to the login."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """A PIN that somebody typed or keyed for an access ID."""
+
+    locator: str
+    pin: SecretText
+    by: Visitor
+    request_id: str
+    dialled: str = ""
+    """The one tenant whose IDs get in; empty: anybody's."""
 
 
 @dataclass(frozen=True)
@@ -54,47 +74,84 @@ async def check_access(
     doors: Doors, access_id: str, pin: SecretText, *, by: Visitor, request_id: str
 ) -> SignedIn | Asked:
     """Raises AccessIdMistyped, SignInRefused, RateLimited, Busy."""
+    tried = Try(await locator_of(doors, access_id), pin, by, request_id)
+    let_in = partial(_let_in, doors, by=by, request_id=request_id)
+    return await check_pin(doors, tried, charge=_nothing, let_in=let_in)
+
+
+async def locator_of(doors: Doors, access_id: str) -> str:
+    """What the directory finds an access ID by, there or not. Raises AccessIdMistyped."""
     digits = normalised(access_id)
     if digits is None:
         raise AccessIdMistyped
-    locator = await doors.ports.custody.directory_locator(digits)
-    known = await doors.throttles.is_known(locator, by)
+    return await doors.ports.custody.directory_locator(digits)
+
+
+async def check_pin(
+    doors: Doors,
+    tried: Try,
+    *,
+    charge: Callable[[], Awaitable[object]],
+    let_in: Callable[[Stored[Access]], Awaitable[T]],
+) -> T:
+    """What `let_in` answers for a right PIN. Raises SignInRefused, RateLimited, Busy.
+
+    `charge` is what the way in counts of each try beside the throttles; it comes before them.
+    """
+    known = await doors.throttles.is_known(tried.locator, tried.by)
     slowed = not known and await doors.throttles.under_attack()
     with counted():
         async with doors.pace.answering(slowed=slowed):
-            return await _answered(doors, locator, pin, by=by, known=known, request_id=request_id)
+            checked = await _checked(doors, tried, known=known, charge=charge)
+            if not checked.right:
+                await _refuse(doors, checked, tried.request_id)
+                raise SignInRefused
+            answer = await let_in(checked.access)
+            await doors.throttles.succeeded(checked.charge, checked.candidate.tenant)
+            return answer
 
 
-async def _answered(
-    doors: Doors, locator: str, pin: SecretText, *, by: Visitor, known: bool, request_id: str
-) -> SignedIn | Asked:
-    checked = await _checked(doors, locator, pin, by=by, known=known, request_id=request_id)
-    if not checked.right:
-        await _refuse(doors, checked, request_id)
-        raise SignInRefused
-    answer = await _let_in(doors, checked.access, by=by, request_id=request_id)
-    await doors.throttles.succeeded(checked.charge, checked.candidate.tenant)
-    return answer
+async def put_question(
+    doors: Doors,
+    access: Stored[Access],
+    write: Callable[[PendingEvent], Awaitable[object]],
+    *,
+    request_id: str,
+    challenge: SecretText | None = None,
+) -> Asked:
+    """The question, once `write` has stored, with the deed, that an answer is waited for."""
+    question = access.record.question
+    assert question is not None, "only a credential with a question puts one"
+    actor = await access_deeds.customer(access, doors.ports.custody)
+    deed = access_deeds.of_customer(actor, Action.ACTION_QUESTION_ASKED, access, request_id)
+    await doors.ports.deeds.write(deed, write)
+    return Asked(access.tenant, question, await _prompt(doors, access), challenge)
+
+
+async def _nothing() -> None:
+    """On the web a try is nothing but a try: each brings its access ID anew."""
 
 
 async def _checked(
-    doors: Doors, locator: str, pin: SecretText, *, by: Visitor, known: bool, request_id: str
+    doors: Doors, tried: Try, *, known: bool, charge: Callable[[], Awaitable[object]]
 ) -> Checked:
     rank = Rank.KNOWN if known else Rank.STRANGER
     with doors.pool.place(rank) as place:
-        charge = await doors.throttles.charge(locator, by, known=known)
-        found = await candidate(doors.ports, locator, request_id=request_id)
-        spent = await doors.throttles.charge_totals(charge, found.tenant)
+        await charge()
+        charged = await doors.throttles.charge(tried.locator, tried.by, known=known)
+        found = await candidate(doors.ports, tried.locator, request_id=tried.request_id)
+        spent = await doors.throttles.charge_totals(charged, found.tenant)
         record = found.stored.record
         verifier = await _verifier(
-            doors, place, found.stored, pin, salt=record.pin_salt, pepper=record.pepper
+            doors, place, found.stored, tried.pin, salt=record.pin_salt, pepper=record.pepper
         )
         fits = same(verifier, record.pin_verifier)
-        right = fits and found.real and found.open and not spent
+        dialled = tried.dialled in {"", found.tenant}
+        right = fits and found.real and found.open and dialled and not spent
         access = found.stored
         if right:
-            access = await _under_newest_pepper(doors, place, access, pin)
-        return Checked(charge, found, right, access)
+            access = await _under_newest_pepper(doors, place, access, tried.pin)
+        return Checked(charged, found, right, access)
 
 
 async def _verifier(
@@ -145,11 +202,8 @@ async def _refuse(doors: Doors, checked: Checked, request_id: str) -> None:
 async def _let_in(
     doors: Doors, access: Stored[Access], *, by: Visitor, request_id: str
 ) -> SignedIn | Asked:
-    question = access.record.question
-    if question is None:
+    if access.record.question is None:
         return await open_session(doors, access, level=LEVEL_PIN, by=by, request_id=request_id)
-    actor = await access_deeds.customer(access, doors.ports.custody)
-    deed = access_deeds.of_customer(actor, Action.ACTION_QUESTION_ASKED, access, request_id)
     secret = new_secret()
     challenge = Challenge(
         tenant=access.tenant,
@@ -158,11 +212,13 @@ async def _let_in(
         tries=0,
         expires_at_s=int(doors.ports.now_s()) + doors.settings.challenge_s,
     )
-    await doors.ports.deeds.write(
-        deed,
+    return await put_question(
+        doors,
+        access,
         lambda event: doors.challenges.insert(hashed(secret), challenge, pending=(event,)),
+        request_id=request_id,
+        challenge=secret,
     )
-    return Asked(question, await _prompt(doors, access), secret)
 
 
 async def _prompt(doors: Doors, access: Stored[Access]) -> str:

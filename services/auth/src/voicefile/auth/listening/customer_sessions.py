@@ -1,5 +1,8 @@
 """Customer sessions: one proved credential, for minutes; the token exists only at the customer's.
 
+A session from the telephone has no token: it is an id that is good only together with that of its
+call, and only from playback's certificate.
+
 A session says nothing by itself. Whoever uses one is checked live: the credential's state, the
 PIN's generation, the tenant. So a re-issue, a freeze or a log-out ends it wherever it is used.
 """
@@ -39,12 +42,19 @@ def hashed(secret: SecretText) -> str:
     return sha256(secret.expose().encode()).hex()
 
 
+def hashed_call(call_id: str) -> str:
+    """What stands in the store for a telephone call."""
+    return hashed(SecretText(call_id))
+
+
 @dataclass(frozen=True)
 class NewSession:
     """A session about to be stored, and its token, which is shown once."""
 
-    token: SecretText
     session: Session
+    stored_as: str
+    token: SecretText | None = None
+    """None on the telephone."""
 
 
 class Sessions:
@@ -64,7 +74,9 @@ class Sessions:
         self._settings = settings
         self._now_s = now_s
 
-    def new(self, *, tenant: str, credential: str, generation: int, level: int) -> NewSession:
+    def new(
+        self, *, tenant: str, credential: str, generation: int, level: int, call: str = ""
+    ) -> NewSession:
         now_s = int(self._now_s())
         session = Session(
             id=new_id(),
@@ -75,17 +87,27 @@ class Sessions:
             opened_at_s=now_s,
             seen_at_s=now_s,
             expires_at_s=now_s + self._settings.session_s_max,
+            call=call or msgspec.UNSET,
         )
-        return NewSession(new_secret(SESSION_PREFIX), session)
+        if call:
+            return NewSession(session, stored_as=session.id)
+        token = new_secret(SESSION_PREFIX)
+        return NewSession(session, stored_as=hashed(token), token=token)
 
     async def store(self, new: NewSession, *events: PendingEvent) -> None:
-        await self._kept.insert(hashed(new.token), new.session, pending=events)
+        await self._kept.insert(new.stored_as, new.session, pending=events)
 
-    async def use(self, session: str) -> Kept[Session]:
-        """The session, by the hash of its token; it was used now. Raises SessionOver, Tampered."""
+    async def use(self, session: str, *, call: str | None) -> Kept[Session]:
+        """The session, by its document's id; it was used now. Raises SessionOver, Tampered.
+
+        `call`: in which telephone call it is shown, empty for none; None is for whoever found it
+        by what was given to it before.
+        """
         kept = await self._kept.get(session)
         now_s = int(self._now_s())
         if kept is None or kept.record.ended:
+            raise SessionOver
+        if call is not None and (kept.record.call or "") != call:
             raise SessionOver
         unused_s = now_s - kept.record.seen_at_s
         if unused_s >= self._settings.session_idle_s:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import httpx
 
 from voicefile.auth.listening.access_settings import AccessSettings
-from voicefile.auth.listening.access_store import CHALLENGES, RELEASES, Challenge, Release
+from voicefile.auth.listening.access_store import (
+    CHALLENGES,
+    LOGINS,
+    RELEASES,
+    Challenge,
+    Release,
+    TelephoneLogin,
+)
 from voicefile.auth.listening.audit_gate import AuditGate
 from voicefile.auth.listening.customer_sessions import Sessions
 from voicefile.auth.listening.outstanding import Outstanding
@@ -39,6 +46,7 @@ class Doors:
     pace: Pace
     sessions: Sessions
     challenges: Stamped[Challenge]
+    logins: Stamped[TelephoneLogin]
     releases: Stamped[Release]
     gate: AuditGate
     tokens: TokenVerifier
@@ -46,10 +54,11 @@ class Doors:
     """Reaches the log with auth's certificate."""
 
     async def sweep(self) -> int:
-        """Removes what lapsed: sessions, challenges, releases, buckets."""
+        """Removes what lapsed: sessions, challenges, logins, releases, buckets."""
         return (
             await self.sessions.sweep()
             + await self.challenges.sweep()
+            + await self.logins.sweep()
             + await self.releases.sweep()
             + await self.buckets.sweep()
         )
@@ -87,6 +96,9 @@ def doors_of(
         sessions=Sessions(store, identities=custody, settings=settings, now_s=now_s),
         challenges=Stamped(
             store, collection=CHALLENGES, kind=Challenge, identities=custody, now_s=now_s
+        ),
+        logins=Stamped(
+            store, collection=LOGINS, kind=TelephoneLogin, identities=custody, now_s=now_s
         ),
         releases=Stamped(store, collection=RELEASES, kind=Release, identities=custody, now_s=now_s),
         gate=_gate(ports, audit, outstanding, monotonic_s),

@@ -1,7 +1,8 @@
 """Listeners: who wants to hear something, checked live at every step, and what they may hear.
 
-A customer shows a session, a care agent an access token. Nothing of what was true at sign-in is
-believed later: credential, PIN generation, tenant and level are looked at each time.
+A customer shows a session, a care agent an access token; for whoever is on the telephone playback
+shows the session and the call. Nothing of what was true at sign-in is believed later: credential,
+PIN generation, tenant and level are looked at each time.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from voicefile.auth.listening.access_errors import (
 )
 from voicefile.auth.listening.access_store import Release, Session
 from voicefile.auth.listening.candidates import OPEN_STATES, is_tenant_open
-from voicefile.auth.listening.customer_sessions import hashed
+from voicefile.auth.listening.customer_sessions import hashed, hashed_call
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.open_session import LEVEL_ANSWER
 from voicefile.auth.records import Stored
@@ -27,7 +28,7 @@ from voicefile.auth.tampering import tampering_told
 from voicefile.auth.tokens.issue_token import principal_of
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Actor
-from voicefile.identity.guard import SESSION_PREFIX, NotPermitted
+from voicefile.identity.guard import SESSION_PREFIX, TELEPHONE_PREFIX, NotPermitted
 from voicefile.identity.ids import PLATFORM
 from voicefile.identity.principal import Principal, Role
 
@@ -73,7 +74,12 @@ class Listener:
 async def listener_of(doors: Doors, bearer: str, *, request_id: str) -> Listener:
     """Raises SessionOver, TokenRefused, KeysUnavailable, NotPermitted, TenantClosed."""
     if bearer.startswith(SESSION_PREFIX):
-        return await _customer(doors, hashed(SecretText(bearer)), request_id=request_id)
+        session = hashed(SecretText(bearer))
+        return await _customer(doors, session, call="", request_id=request_id)
+    if bearer.startswith(TELEPHONE_PREFIX):
+        session, _, call_id = bearer.removeprefix(TELEPHONE_PREFIX).partition(".")
+        call = hashed_call(call_id)
+        return await _customer(doors, session, call=call, request_id=request_id)
     return await _care(doors, await doors.tokens.verify(bearer))
 
 
@@ -93,7 +99,7 @@ async def holder_of(doors: Doors, release: Release, *, request_id: str) -> Liste
     Raises SessionOver, ReleaseOver, NotPermitted, TenantClosed.
     """
     if release.role == Role.CUSTOMER:
-        return await _customer(doors, release.session, request_id=request_id)
+        return await _customer(doors, release.session, call=None, request_id=request_id)
     async with tampering_told(
         doors.ports.deeds,
         tenant=release.tenant,
@@ -146,12 +152,14 @@ def recording_of(listener: Listener, access: Stored[Access], recording_id: str) 
     raise NotHearable
 
 
-async def _customer(doors: Doors, session_id: str, *, request_id: str) -> Listener:
+async def _customer(
+    doors: Doors, session_id: str, *, call: str | None, request_id: str
+) -> Listener:
     deeds = doors.ports.deeds
     async with tampering_told(
         deeds, tenant=PLATFORM, object_id="session", request_id=request_id, instead=SessionOver
     ):
-        kept = await doors.sessions.use(session_id)
+        kept = await doors.sessions.use(session_id, call=call)
     session = kept.record
     async with tampering_told(
         deeds,

@@ -1,4 +1,7 @@
-"""Logging out: the session ends everywhere, releases taken with it end at their next renewal."""
+"""Logging out: the session ends everywhere, releases taken with it end at their next renewal.
+
+On the telephone that is hanging up; playback says it for the caller.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +13,7 @@ from voicefile.auth.listening.listeners import listener_of
 from voicefile.auth.stamped import Kept
 from voicefile.deeds.deed import Action
 from voicefile.docstore.port import PendingEvent, VersionConflict
+from voicefile.identity.guard import TELEPHONE_PREFIX
 
 
 async def log_out(doors: Doors, token: str, *, request_id: str) -> None:
@@ -27,6 +31,13 @@ async def log_out(doors: Doors, token: str, *, request_id: str) -> None:
             continue
         return
     raise Busy
+
+
+async def hang_up(doors: Doors, bearer: str, *, request_id: str) -> None:
+    """Raises SessionOver if there is nothing to end, or it is a session of another way in."""
+    if not bearer.startswith(TELEPHONE_PREFIX):
+        raise SessionOver
+    await log_out(doors, bearer, request_id=request_id)
 
 
 def _ending(doors: Doors, session: Kept[Session]) -> Callable[[PendingEvent], Awaitable[None]]:

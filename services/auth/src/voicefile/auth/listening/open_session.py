@@ -24,10 +24,10 @@ LEVEL_ANSWER = 2
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A session, and its token, shown once."""
+    """A session, and its token, shown once; a telephone session has none."""
 
-    token: SecretText
     session: Session
+    token: SecretText | None
 
 
 async def open_session(
@@ -41,10 +41,11 @@ async def open_session(
         credential=access.id,
         generation=access.record.generation,
         level=level,
+        call=by.call,
     )
     await _recorded_and_stored(doors, access, new, deed)
     await doors.throttles.remember(access.record.locator, by)
-    return SignedIn(new.token, new.session)
+    return SignedIn(new.session, new.token)
 
 
 async def freeze(doors: Doors, access: Stored[Access], *, request_id: str) -> None:

@@ -41,6 +41,8 @@ class Visitor:
     """Network (/24, /56) or calling number; empty if withheld."""
     mark: str = field(default="", repr=False)
     """Device cookie or calling number: recognises who succeeded before; never a proof."""
+    call: str = ""
+    """Which telephone call it is, by the hash of its id; empty on other ways in."""
 
 
 @dataclass(frozen=True)
