@@ -104,6 +104,9 @@ ROUTES: Final[dict[str, Writes]] = {
     "POST /auth/internal/v1/hearable": Writes(("recordings-listed",), ("recordings-listed",)),
     "POST /auth/internal/v1/hearings": Writes(("hearings-read",), ("hearings-read",)),
     "POST /auth/internal/v1/papers": Writes(("proof-read",), ("proof-read",)),
+    "POST /auth/internal/v1/recordings/{recording}/objection": Writes(
+        ("recording-held",), ("recording-held",), note="said again: nothing, it is held already"
+    ),
     "POST /auth/internal/v1/telephone-logins": exempt("nothing is tried before there is a PIN"),
     "POST /auth/internal/v1/telephone-logins/{login_id}/pin": Writes(
         ("customer-signed-in",),
@@ -276,7 +279,6 @@ ALSO: Final[dict[str, str]] = {
 """What no single route writes."""
 
 NOT_WRITTEN_YET: Final[dict[str, str]] = {
-    "recording-held": "holding against erasure",
     "recording-erased": "erasing",
 }
 """In the contract, for what does not exist yet."""

@@ -144,7 +144,9 @@ async def _telephoned(s: Stand, person: Person, filed: dict[str, Any]) -> None:
         session = (await keyed(f"{place}/answer", answer=person.iban_last4)).raise_for_status()
         shown = f"{TELEPHONE_PREFIX}{session.json()['session_id']}.{call['call_id']}"
         headers = {"Authorization": f"Bearer {shown}"}
-        (await playback.post(f"{base}/hearable", headers=headers, json={})).raise_for_status()
+        objected = f"{base}/recordings/{filed['recording_id']}/objection"
+        for path in (f"{base}/hearable", objected):
+            (await playback.post(path, headers=headers, json={})).raise_for_status()
         await playback.delete(f"{base}/telephone-sessions/current", headers=headers)
 
 

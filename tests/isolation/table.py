@@ -387,6 +387,12 @@ AUTH_INSIDE = (
         bearer_matters=True,
     ),
     Row(
+        "POST /auth/internal/v1/recordings/{recording}/objection",
+        frozenset({Who.PLAYBACK}),
+        thing=Thing.RECORDING,
+        bearer_matters=True,
+    ),
+    Row(
         "POST /auth/internal/v1/telephone-logins",
         frozenset({Who.PLAYBACK}),
         ok=201,

@@ -104,8 +104,8 @@ async def test_a_peer_gets_no_further_than_whose_token_it_passes_on(vault, row):
     if "renewals" in row.route:
         # Without a token the release itself says whose it is, and is checked as theirs.
         expected |= dict.fromkeys(AGENTS, 404) | {Who.NOBODY: row.ok}
-    if "hearings" in row.route:
-        # For the customer it belongs to: nobody else is told who heard it.
+    if "hearings" in row.route or "objection" in row.route:
+        # For the customer it belongs to: nobody else is told who heard it, or may object to it.
         expected |= dict.fromkeys(AGENTS, 404)
     if "hearable" in row.route:
         expected |= dict.fromkeys(CUSTOMERS, row.ok)

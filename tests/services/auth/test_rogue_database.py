@@ -87,6 +87,7 @@ EDITED = [
     (("pepper",), "0" * 32),
     (("recordings", 0, "state"), "held"),
     (("recordings", 0, "sensitive"), False),
+    (("recordings", 0, "objected"), True),
     (("recordings", 0, "partner"), "0" * 32),
     (("recordings", 0, "delete_on"), "2999-01-01"),
 ]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from tests.services.auth.issuing_world import an_auth, slug
 
 from voicefile.auth.credentials.search_customers import Search, search_customers
@@ -52,6 +53,17 @@ async def test_each_field_finds_the_customer(vault, partner, care, value):
     assert recording["recording_id"] == answer["recording_id"]
     assert recording["contract_reference"] == "V-2027/0815"
     assert recording["state"] == "playable"
+
+
+async def test_care_finds_out_that_a_customer_objected(vault, partner, care):
+    answer = await vault.issued(partner)
+    for objected in (False, True):
+        stored = await vault.credential(partner, answer["recording_id"])
+        recordings = [structs.replace(each, objected=objected) for each in stored.record.recordings]
+        changed = structs.replace(stored.record, recordings=tuple(recordings))
+        await vault.ports.access.of(partner.tenant).replace(stored, changed)
+        (found,) = (await search(vault, care, email="erika@example.org")).json()["customers"]
+        assert [each["objected"] for each in found["recordings"]] == [objected]
 
 
 async def test_a_search_shows_no_more_than_is_needed_to_tell_two_apart(vault, partner, care):

@@ -27,6 +27,7 @@ class FakeAuth:
     media: dict[str, Any]
     can_record: bool = True
     signed_in: bool = True
+    objected: bool = False
     papers: dict[str, Any] | None = None
     """None as long as the log proves nothing."""
     releases: list[dict[str, Any]] = field(default_factory=list)
@@ -56,8 +57,10 @@ class FakeAuth:
     async def hearable(self, request: Request) -> Response:
         if not self._known(request):
             return JSONResponse({}, 401)
-        one = {"recording_id": self.recording, "state": "playable", "sensitive": False}
-        return JSONResponse({"recordings": [{**one, "heard": True, "blobs": "never shown"}]})
+        state = "held" if self.objected else "playable"
+        one = {"recording_id": self.recording, "state": state, "sensitive": False}
+        seen = {"heard": True, "objected": self.objected, "blobs": "never shown"}
+        return JSONResponse({"recordings": [one | seen]})
 
     async def told_papers(self, request: Request) -> Response:
         asked = await request.json()

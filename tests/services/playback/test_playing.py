@@ -23,6 +23,7 @@ from voicefile.crypto.secret import DataKey
 from voicefile.crypto.stream import CHUNK, seal
 from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.eventbus.memory import MemoryEventBus
+from voicefile.identity.guard import TELEPHONE_PREFIX
 from voicefile.identity.ids import PrincipalId, TenantId
 from voicefile.identity.principal import Principal, Role
 from voicefile.identity.tokens import TokenRefused
@@ -277,3 +278,21 @@ async def test_the_list_shows_nothing_but_what_its_schema_names(stand):
     [shown] = answer.json()["recordings"]
     assert shown["recording_id"] == RECORDING
     assert "blobs" not in shown
+
+
+async def test_the_list_shows_that_the_customer_objected(stand):
+    for objected, state in ((False, "playable"), (True, "held")):
+        stand.auth.objected = objected
+        headers = {"Authorization": f"Bearer {SESSION}"}
+        [shown] = (await stand.client.get("/playback/v1/recordings", headers=headers)).json()[
+            "recordings"
+        ]
+        assert (shown["state"], shown["objected"]) == (state, objected)
+
+
+async def test_what_stands_for_a_telephone_session_opens_no_door_of_playbacks(stand):
+    headers = {"Authorization": f"Bearer {TELEPHONE_PREFIX}{'0' * 32}.call"}
+    for path in ("recordings", f"recordings/{RECORDING}/audio", f"recordings/{RECORDING}/evidence"):
+        answer = await stand.client.get(f"/playback/v1/{path}", headers=headers)
+        assert answer.status_code == 401
+    assert stand.auth.releases == []

@@ -342,6 +342,8 @@ class RecordingFound(BaseModel):
     department: str
     project: str
     delete_on: str
+    objected: bool
+    """The customer says that this is not their contract."""
     contract_reference: str = Field(default="", repr=False)
     contract_kind: str = ""
     recorded_at: str = ""

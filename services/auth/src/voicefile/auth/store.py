@@ -92,6 +92,8 @@ class Recording(Struct, frozen=True, omit_defaults=True):
     """uploaded, imported or captured."""
     findings: tuple[str, ...] = ()
     answer: SealedAnswer | None = None
+    objected: bool = False
+    """The customer says that this is not their contract."""
 
 
 class RecordingDetails(Struct, frozen=True, omit_defaults=True):

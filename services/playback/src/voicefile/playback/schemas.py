@@ -18,6 +18,8 @@ class HearableRecording(BaseModel):
     media_type: str = ""
     language: str = ""
     delete_on: str = ""
+    objected: bool = False
+    """The customer says that this is not their contract; the recording is held."""
 
 
 class Hearing(BaseModel):

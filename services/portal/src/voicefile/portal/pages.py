@@ -95,6 +95,7 @@ class Pages:
             "delete_on": _day(recording.get("delete_on", ""), language),
             "state": state,
             "heard": bool(recording.get("heard", hearable)),
+            "objected": bool(recording.get("objected", False)),
             "needs_question": hearable and not recording.get("heard", hearable),
         }
 

@@ -147,6 +147,7 @@ def _recording(recording: Recording, details: RecordingDetails | None) -> Record
         department=recording.department,
         project=recording.project,
         delete_on=recording.delete_on,
+        objected=recording.objected,
     )
     if details is None:
         return found

@@ -14,6 +14,8 @@ from voicefile.auth.listening.access_schemas import (
     HearingsAnswer,
     HearingsBody,
     LeaseAnswer,
+    ObjectionAnswer,
+    ObjectionBody,
     PapersAnswer,
     PapersBody,
     QuestionAnswerBody,
@@ -31,6 +33,7 @@ from voicefile.auth.listening.gather_papers import gather_papers
 from voicefile.auth.listening.list_hearable import list_hearable
 from voicefile.auth.listening.list_hearings import list_hearings
 from voicefile.auth.listening.log_out import log_out
+from voicefile.auth.listening.object_to_recording import object_to_recording
 from voicefile.auth.listening.release_key import Wish, end_release, release_key, renew_release
 from voicefile.auth.listening.visitors import web_visitor
 from voicefile.auth.schemas import Id
@@ -151,6 +154,18 @@ def internal_router(doors: Doors) -> APIRouter:
             request_id=body.request_id or request.state.request_id,
         )
         return PapersAnswer.of(found)
+
+    @router.post("/recordings/{recording}/objection")
+    async def objection(
+        request: Request, recording: Annotated[Id, Path()], body: ObjectionBody | None = None
+    ) -> ObjectionAnswer:
+        held = await object_to_recording(
+            doors,
+            shown(request),
+            recording,
+            request_id=(body and body.request_id) or request.state.request_id,
+        )
+        return ObjectionAnswer(recording_id=held.id, state=held.state.value, objected=held.objected)
 
     @router.post("/releases", status_code=status.HTTP_201_CREATED)
     async def release(request: Request, body: ReleaseBody) -> ReleaseAnswer:

@@ -156,6 +156,8 @@ class HearableRecording(BaseModel):
     sensitive: bool
     heard: bool
     delete_on: str
+    objected: bool
+    """The customer says that this is not their contract."""
     contract_reference: str = Field(default="", repr=False)
     contract_kind: str = Field(default="", repr=False)
     recorded_at: str = Field(default="", repr=False)
@@ -172,6 +174,7 @@ class HearableRecording(BaseModel):
             "sensitive": recording.sensitive,
             "heard": listed.heard,
             "delete_on": recording.delete_on,
+            "objected": recording.objected,
         }
         if details is None:
             return cls.model_validate(known)
@@ -205,6 +208,21 @@ class HearableAnswer(BaseModel):
             tenant=listener.tenant,
             recordings=tuple(HearableRecording.of(each) for each in hearable.recordings),
         )
+
+
+class ObjectionBody(Open):
+    """A customer says: this is not my contract."""
+
+    request_id: Id | None = None
+    """The request at playback that it is asked for."""
+
+
+class ObjectionAnswer(BaseModel):
+    """What became of the recording."""
+
+    recording_id: str
+    state: str
+    objected: bool
 
 
 class ReleaseBody(Open):

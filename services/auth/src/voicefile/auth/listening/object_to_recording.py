@@ -1,0 +1,70 @@
+"""Objecting: "this is not my contract", says a customer; the recording is held, and care sees why.
+
+Held is against erasing: whoever may hear it may go on hearing it. Nothing else comes of it by
+itself, and said twice it is said once.
+"""
+
+from msgspec.structs import replace
+
+from voicefile.auth.events import RecordingChanged
+from voicefile.auth.listening.access_errors import Busy, NotHearable
+from voicefile.auth.listening.doors import Doors
+from voicefile.auth.listening.listeners import Listener, listener_of, recording_of
+from voicefile.auth.records import Stored
+from voicefile.auth.refusals import refusal_told
+from voicefile.auth.store import Access, Recording, RecordingState
+from voicefile.deeds.deed import Action, Deed
+from voicefile.docstore.port import VersionConflict
+
+
+async def object_to_recording(
+    doors: Doors, bearer: str, recording_id: str, *, request_id: str
+) -> Recording:
+    """The recording as it is held. Raises as `listener_of`, NotHearable, Busy."""
+    for _ in range(doors.settings.access_write_tries_max):
+        listener = await listener_of(doors, bearer, request_id=request_id)
+        deed = Deed(
+            actor=listener.actor,
+            action=Action.ACTION_RECORDING_HELD,
+            tenant=listener.tenant,
+            object_id=recording_id,
+            request_id=request_id,
+        )
+        async with refusal_told(doors.ports.deeds, deed, NotHearable):
+            access, before = _own(listener, recording_id)
+        held = replace(before, state=RecordingState.HELD, objected=True)
+        if held == before:
+            return held
+        try:
+            await _write(doors, access, held, deed, told=before.state is not held.state)
+        except VersionConflict:
+            continue
+        return held
+    raise Busy
+
+
+def _own(listener: Listener, recording_id: str) -> tuple[Stored[Access], Recording]:
+    """A customer's own recording, as far as they may hear it. Raises NotHearable."""
+    if listener.access is None:
+        raise NotHearable  # Care has nothing to object to.
+    return listener.access, recording_of(listener, listener.access, recording_id)
+
+
+async def _write(
+    doors: Doors, access: Stored[Access], held: Recording, deed: Deed, *, told: bool
+) -> None:
+    records = doors.ports.access.of(access.tenant)
+    recordings = tuple(held if each.id == held.id else each for each in access.record.recordings)
+    changed = replace(access.record, recordings=recordings)
+    fact = RecordingChanged(
+        tenant=access.tenant,
+        recording=held.id,
+        partner=held.partner,
+        state=held.state,
+        letter=access.record.letter,
+    )
+    await doors.ports.deeds.write(
+        deed,
+        lambda event: records.replace(access, changed, pending=(event,)),
+        fact if told else None,
+    )
