@@ -36,6 +36,8 @@ from voicefile.docstore.port import (
 
 BYTES_MAX = 16_000_000
 """What one document may hold; the server's own limit is 16 MiB with everything around it."""
+SETTLED_AT_ONCE = 100
+"""A server may hold up other writes while a command lasts, and a lease waits for a few seconds."""
 GRAVE_S = 300.0
 """What stays of a deleted document stays this long: ten times the time somebody asks for it."""
 
@@ -74,7 +76,7 @@ class MongoTable:
         self._arrivals = arrivals
         self._leftovers = leftovers
         self._inserts = Together(rows.insert_many, size=lambda row: len(row["body"]))
-        self._settling = Together(self._settle_all)
+        self._settling = Together(self._settle_all, items_max=SETTLED_AT_ONCE)
 
     def prepare(self, document: Document) -> Prepared:
         ready = prepare(self.collection, document)

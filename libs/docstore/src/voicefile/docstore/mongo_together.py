@@ -33,9 +33,11 @@ class Together(Generic[Item, Answer]):
         send: Callable[[list[Item]], Awaitable[list[Answer]]],
         *,
         size: Callable[[Item], int] = lambda _: 0,
+        items_max: int = ITEMS_MAX,
     ) -> None:
         self._send = send
         self._size = size
+        self._items_max = items_max
         self._waiting: list[_Wanted[Item, Answer]] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -68,7 +70,7 @@ class Together(Generic[Item, Answer]):
 
     def _take(self) -> list[_Wanted[Item, Answer]]:
         count = size = 0
-        for each in self._waiting[:ITEMS_MAX]:
+        for each in self._waiting[: self._items_max]:
             count, size = count + 1, size + self._size(each.item)
             if size > BYTES_MAX:
                 break
