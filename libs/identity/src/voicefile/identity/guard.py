@@ -5,6 +5,7 @@ IdentityError
 └── NotPermitted    somebody known is asking for what is not theirs to ask
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,7 @@ TELEPHONE_PREFIX: Final = "vt_"
 """What playback shows auth for a telephone session, with the session's id and the call's behind it.
 No token: no guard here takes one, only auth's internal routes, where playback's certificate is."""
 _PEER_PREFIX: Final = "CN="
+_OWN_NAME: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 
 
 class NotIdentified(IdentityError):
@@ -63,6 +65,10 @@ class Rule:
     why: str = ""
     """Why anybody may (kind public)."""
 
+    def names(self, service: str) -> bool:
+        """Whether a service of this name may (kind peers)."""
+        return any(_is_called(service, each) for each in self.who)
+
 
 @dataclass(frozen=True)
 class Bearer:
@@ -89,7 +95,7 @@ class _Peer:
         name = peer_name(request)
         if name is None:
             raise NotIdentified
-        if name not in self.rule.who:
+        if not self.rule.names(name):
             raise NotPermitted
         return name
 
@@ -122,9 +128,19 @@ def caller(*roles: Role) -> _Caller:
 
 
 def peer(*services: str) -> _Peer:
-    """The name of a service of ours, by its certificate: `Depends(peer("ingest"))`."""
+    """The name of a service of ours, by its certificate: `Depends(peer("ingest"))`.
+
+    Of which there are many, each with a name of its own: `Depends(peer("edge-*"))`.
+    """
     assert services, "an internal route names the services it serves"
     return _Peer(frozenset(services))
+
+
+def _is_called(name: str, wanted: str) -> bool:
+    if not wanted.endswith("*"):
+        return name == wanted
+    own = wanted.removesuffix("*")
+    return name.startswith(own) and _OWN_NAME.fullmatch(name[len(own) :]) is not None
 
 
 def customer_session(*staff: Role) -> _CustomerSession:

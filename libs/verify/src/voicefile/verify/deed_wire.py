@@ -53,7 +53,7 @@ ACTIONS: Final = _words(
     "principal-removed epoch-opened epoch-destroyed recording-read changes-read log-read "
     "proof-read recording-held recording-erased integrity-failed recording-joined question-asked "
     "administration-read event-replayed log-exported hearings-read door-refused manifest-read "
-    "release-returned manifest-signed"
+    "release-returned manifest-signed call-answered call-ended call-transferred"
 )
 
 

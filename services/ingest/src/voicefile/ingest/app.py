@@ -81,17 +81,16 @@ def build(
         now_s=now_s,
     )
     feed = Feed(docs, settings=settings, now_s=now_s)
+    app = _public(settings, desk=desk, feed=feed, tokens=tokens)
+    app.state.manifests = Manifests(docs, auth=auth, feed=feed, deeds=deeds, now_s=now_s)
+    app.state.sweeper = Sweeper(
+        desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s
+    )
     facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
-    app = _public(settings, desk=desk, feed=feed, tokens=tokens)
-    manifests = Manifests(docs, auth=auth, feed=feed, deeds=deeds, now_s=now_s)
-    app.state.manifests = manifests
-    sweeper = Sweeper(desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s)
-    app.state.sweeper = sweeper
-    leading = partial(led, leadership, partial(_leading, sweeper, manifests, settings))
+    leading = partial(led, leadership, partial(_leading, app, settings))
     running = partial(_running, Relay(docs, bus, leadership=leadership), desk.decoders, leading)
-    ready = partial(_ready, desk.decoders, docs)
-    return Service(name="ingest", public=app, running=running, ready=ready)
+    return Service("ingest", app, running=running, ready=partial(_ready, desk.decoders, docs))
 
 
 def _issuing(auth: Auth, *, deployment: str, settings: IngestSettings) -> Issuing:
@@ -131,10 +130,10 @@ async def _running(relay: Relay, decoders: Decoders, leading: Work) -> AsyncIter
 
 
 @asynccontextmanager
-async def _leading(
-    sweeper: Sweeper, manifests: Manifests, settings: IngestSettings
-) -> AsyncIterator[None]:
+async def _leading(app: FastAPI, settings: IngestSettings) -> AsyncIterator[None]:
     """In one instance for all: each of them would ask auth about every blob and partner."""
+    sweeper: Sweeper = app.state.sweeper
+    manifests: Manifests = app.state.manifests
     every_s = settings.sweep_interval_s
     sweeping = keep_doing(sweeper.sweep, every_s=every_s, name="sweep", first_s=every_s)
     signing = manifests.keep_signing(every_s=settings.manifests_interval_s)

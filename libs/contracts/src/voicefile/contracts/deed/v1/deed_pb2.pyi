@@ -84,6 +84,9 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_MANIFEST_READ: _ClassVar[Action]
     ACTION_RELEASE_RETURNED: _ClassVar[Action]
     ACTION_MANIFEST_SIGNED: _ClassVar[Action]
+    ACTION_CALL_ANSWERED: _ClassVar[Action]
+    ACTION_CALL_ENDED: _ClassVar[Action]
+    ACTION_CALL_TRANSFERRED: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -151,6 +154,9 @@ ACTION_DOOR_REFUSED: Action
 ACTION_MANIFEST_READ: Action
 ACTION_RELEASE_RETURNED: Action
 ACTION_MANIFEST_SIGNED: Action
+ACTION_CALL_ANSWERED: Action
+ACTION_CALL_ENDED: Action
+ACTION_CALL_TRANSFERRED: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
