@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pyotp
+from tests.services.playback.telephone.pretended import prompts
 
 from voicefile.auth.ports import Ports
 from voicefile.auth.store import PolicyRules
@@ -223,7 +224,9 @@ async def embedded_stand(data: Path, deployment: str) -> AsyncIterator[Stand]:
     async with AsyncExitStack() as running:
         running.enter_context(place.held())
         vault = await running.enter_async_context(
-            embedded(settings, place, on_failure=failures.append, fittings=fittings)
+            embedded(
+                settings, place, on_failure=failures.append, fittings=fittings, prompts=prompts()
+            )
         )
         client = await running.enter_async_context(vault.client())
         yield Stand(place, vault, client, [], stores, FilesystemBlobStore(place.blobs))

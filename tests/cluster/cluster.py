@@ -26,6 +26,7 @@ from tests.engines.certificates import certificate
 from tests.engines.environment import NotToBeHad
 from tests.engines.ports import choose_ports
 from tests.engines.process import Engine, write_private
+from tests.services.playback.telephone.pretended import prompts_folder
 
 from voicefile.chassis.tls import DevelopmentCertificates, development_certificates
 
@@ -202,6 +203,7 @@ class Cluster:
             "VOICEFILE_SERVICE_CA": str(self.certificates / "ca.pem"),
             "VOICEFILE_TLS_CERTIFICATE": str(self._public.server),
             "VOICEFILE_DRAIN_S": "0.5",
+            "VOICEFILE_PLAYBACK_TELEPHONE_PROMPTS": str(prompts_folder()),
             **urls,
             **self.furniture.settings(service, own, self._doors_of),
             **{name: value for name, value in self.settings.items() if _concerns(name, service)},

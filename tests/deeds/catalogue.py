@@ -170,6 +170,14 @@ ROUTES: Final[dict[str, Writes]] = {
         ("release-granted",), ("release-granted",), note="once for a listening, with its audio"
     ),
     "GET /playback/v1/recordings/{recording_id}/evidence": EVIDENCE,
+    "POST /playback/internal/v1/telephone": Writes(
+        ("call-answered",),
+        note="once for a call; its end: `call-ended`; handed over to people: `call-transferred`; "
+        "what is keyed: auth's deeds; a key while it plays: exempt, the listening is the deed",
+    ),
+    "GET /playback/internal/v1/telephone/sounds/{call_id}/{file}": exempt(
+        "the listening that it belongs to is the deed"
+    ),
     "GET /playback/v1/recordings/{recording_id}/hearings": Writes(
         ("hearings-read",), ("hearings-read",)
     ),
@@ -251,7 +259,8 @@ LOOPS: Final[dict[str, Writes]] = {
         ("listening-ended",), note="what is over or idle; at a stop all that is open"
     ),
     "playback.app._sweeping": Writes(
-        ("listening-ended",), note="`failed`: the process that served it has died"
+        ("listening-ended", "call-ended"),
+        note="`failed`: the process that served it has died; a call: its edge has",
     ),
     "audit.releases.ReleaseWatch.run": exempt(
         "looks for releases without an outcome, and tells the operator"
@@ -301,6 +310,9 @@ OBJECTS: Final[dict[str, str]] = {
     "listening-ended": "the release; with the bytes sent",
     "release-returned": "the release; with the bytes sent, as auth was told",
     "manifest-signed": "the partner; commitment: the manifest",
+    "call-answered": "the call, by a hash of its id",
+    "call-ended": "the same",
+    "call-transferred": "the same",
     "recording-downloaded": "the recording",
     "customers-searched": "none for the search, the credential for each customer shown",
     "credential-reissued": "the credential",

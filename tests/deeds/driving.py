@@ -15,7 +15,7 @@ from tests.isolation.world import Home, World, missing
 
 PAUSE_S = 0.004
 """Between two requests, so that a deed's millisecond says which of them it belongs to."""
-LATER = frozenset({"listening-ended", "manifest-signed", "release-returned", "void"})
+LATER = frozenset({"call-ended", "listening-ended", "manifest-signed", "release-returned", "void"})
 """Deeds that come of themselves, whatever is asked for just then."""
 
 

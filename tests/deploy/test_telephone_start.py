@@ -427,7 +427,7 @@ async def test_a_call_goes_through_the_forwarder_as_this_edge(forwarding, papers
         made = await called(edge)
     assert made.ended is End.SERVICE
     assert made.heard[0].stop == 3 * 8000
-    way = "/playback/v1/telephone"
+    way = "/playback/internal/v1/telephone"
     assert service.asked == [
         ("POST", way, "CN=edge-1"),
         ("GET", f"{way}/c/x.wav", "CN=edge-1"),

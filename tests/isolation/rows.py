@@ -154,7 +154,9 @@ class Row:
         if rule.kind is RuleKind.PUBLIC:
             return self.open
         if rule.kind is RuleKind.PEERS:
-            return self.inside and self.may == {w for w, name in PEERS.items() if name in rule.who}
+            return self.inside and self.may == {
+                who for who, name in PEERS.items() if rule.names(name)
+            }
         told = frozenset[Who]().union(*(roles[role] for role in rule.who))
         if rule.kind is RuleKind.CUSTOMER_SESSION:
             told |= CUSTOMERS

@@ -1,6 +1,7 @@
 """The declared table: every route of every service but the portal's, and how to ask it."""
 
 import json
+import uuid
 from typing import Any
 
 import pyotp
@@ -33,6 +34,14 @@ NO_FOREIGN = (Position.OWN, Position.MISSING)
 
 async def a_state(_: Cell) -> Ask:
     return Ask(json={"change": "undelivered"})
+
+
+async def a_call(_: Cell) -> Ask:
+    return Ask(data={"session_id": str(uuid.uuid4()), "Caller-Destination-Number": "+49800123"})
+
+
+async def a_sound(_: Cell) -> Ask:
+    return Ask(path={"call_id": str(uuid.uuid4()), "file": f"{'A' * 32}.wav"})
 
 
 async def a_letter(_: Cell) -> Ask:
@@ -543,6 +552,17 @@ PLAYBACK = (
     Row("GET /playback/v1/recordings/{recording_id}/evidence", LISTENERS, thing=Thing.RECORDING),
     Row("GET /playback/v1/recordings/{recording_id}/hearings", CUSTOMERS, thing=Thing.RECORDING),
 )
+PLAYBACK_INSIDE = (
+    Row("POST /playback/internal/v1/telephone", frozenset({Who.EDGE}), ask=a_call),
+    # What may be fetched is told to the edge in the call itself: nobody here has been told.
+    Row(
+        "GET /playback/internal/v1/telephone/sounds/{call_id}/{file}",
+        frozenset({Who.EDGE}),
+        ok=404,
+        thing=Thing.RECORDING,
+        ask=a_sound,
+    ),
+)
 
 TABLE = {
     "auth": AUTH,
@@ -550,4 +570,5 @@ TABLE = {
     "audit": AUDIT,
     "ingest": INGEST,
     "playback": PLAYBACK,
+    "playback, inside": PLAYBACK_INSIDE,
 }

@@ -22,6 +22,7 @@ class Who(StrEnum):
     PLAYBACK = "peer playback"
     AUDIT = "peer audit"
     PORTAL = "peer portal"
+    EDGE = "telephone edge"
     STRANGER = "peer of another name"
     FORGER = "nobody with forged headers"
     FORGING_CARE = "care with forged headers"
@@ -43,6 +44,7 @@ PEERS = {
     Who.PLAYBACK: "playback",
     Who.AUDIT: "audit",
     Who.PORTAL: "portal",
+    Who.EDGE: "edge-1",
     # Whole subjects count: this one only begins like one of ours.
     Who.STRANGER: "playback,O=elsewhere",
 }

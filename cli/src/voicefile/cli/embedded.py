@@ -36,6 +36,7 @@ from voicefile.ingest import app as ingest
 from voicefile.ingest.settings import IngestSettings
 from voicefile.playback import app as playback
 from voicefile.playback.settings import PlaybackSettings
+from voicefile.playback.telephone.prompts import Prompts
 from voicefile.portal import app as portal
 from voicefile.portal.settings import PortalSettings
 
@@ -95,8 +96,12 @@ async def embedded(
     *,
     on_failure: Callable[[Exception], None],
     fittings: Fittings = BARE,
+    prompts: Prompts | None = None,
 ) -> AsyncIterator[Vault]:
-    """Builds and runs all services over the folder. `on_failure` ends the process."""
+    """Builds and runs all services over the folder. `on_failure` ends the process.
+
+    With prompts it answers calls.
+    """
     async with AsyncExitStack() as running:
         workshop = _Workshop(settings, place, running, on_failure, fittings)
         bus = MemoryEventBus()
@@ -104,7 +109,7 @@ async def embedded(
         services["/auth"] = await workshop.auth(bus)
         services["/audit"] = await workshop.audit(bus)
         services["/ingest"] = await workshop.ingest(bus)
-        services["/playback"] = await workshop.playback(bus)
+        services["/playback"] = await workshop.playback(bus, prompts)
         services["/portal"] = workshop.portal()
         # The bus first and last: what a service publishes while it stops still arrives.
         await running.enter_async_context(bus.running())
@@ -170,7 +175,7 @@ class _Workshop:
             monotonic_s=self._fittings.monotonic_s,
         )
 
-    async def playback(self, bus: EventBus) -> Service:
+    async def playback(self, bus: EventBus, prompts: Prompts | None) -> Service:
         return playback.build(
             PlaybackSettings(),
             deployment=self._deployment,
@@ -180,6 +185,7 @@ class _Workshop:
             client=self._client("playback"),
             tokens=self._tokens("playback"),
             on_failure=self._on_failure,
+            prompts=prompts,
             now_s=self._fittings.now_s,
         )
 

@@ -35,6 +35,16 @@ class Place:
         return self.data / "tls"
 
     @property
+    def prompts(self) -> Path:
+        """What is spoken to who calls."""
+        return self.data / "prompts"
+
+    @property
+    def edges(self) -> Path:
+        """The authority of telephone edges, and the certificates of both ends."""
+        return self.data / "edges"
+
+    @property
     def demo(self) -> Path:
         """What scripts need of the demo tenants: the one file here with secrets in clear."""
         return self.data / "demo.json"

@@ -1,25 +1,32 @@
 """Serves the embedded vault over HTTPS: one public port, one for health, no plaintext anywhere."""
 
 import asyncio
+import socket
+import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
+from starlette.types import ASGIApp
 
 from voicefile.chassis.harden import harden
 from voicefile.chassis.health import health_app
+from voicefile.chassis.inprocess import MountRouter
 from voicefile.chassis.logs import configure
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.chassis.stack import where_it_broke
-from voicefile.chassis.tls import development_certificates
+from voicefile.chassis.tls import development_certificates, service_certificate
 from voicefile.chassis.wire import listen, server_context, stop_on_signals
 from voicefile.chassis.wire import serve as serve_https
 from voicefile.cli.embedded import Vault, embedded
 from voicefile.cli.place import Place
+from voicefile.cli.spoken_prompts import spoken_prompts
 from voicefile.cli.traces import sending_traces
+from voicefile.playback.telephone.routes import EDGE
 
+PLAYBACK: Final = "/playback"
 FAILED: Final = 70
 """The exit code of a vault that could not go on (EX_SOFTWARE)."""
 log = structlog.get_logger(__name__)
@@ -38,6 +45,7 @@ async def serve(settings: DeploymentSettings) -> int:
         return await ended()
 
 
+_Door = tuple[ASGIApp, Sequence[socket.socket], ssl.SSLContext]
 Ended = Callable[[], Awaitable[int]]
 """Waits until the vault is told to stop, or has to; answers the exit code."""
 
@@ -51,6 +59,7 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
         # Ports first: a taken one is found out before anything is opened or made.
         public = listen(settings.host, settings.port)
         health = listen(settings.health_host, settings.health_port)
+        telephone = _telephone_sockets(settings)
         certificate = settings.tls_certificate or development_certificates(place.tls).server
         stop = stop_on_signals()
         failures: list[Exception] = []
@@ -63,19 +72,22 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
             if len(failures) == 1:
                 log.critical("vault_failed", **where_it_broke(error))
 
+        prompts = await spoken_prompts(place.prompts) if telephone else None
         async with (
             sending_traces("vault"),
-            embedded(settings, place, on_failure=fail) as vault,
+            embedded(settings, place, on_failure=fail, prompts=prompts) as vault,
         ):
             context = server_context(certificate)
+            doors: list[_Door] = [(vault.public, public, context)]
             parts = {service.name: service.ready for service in vault.services.values()}
+            doors += [(health_app(parts), health, context), *_telephone(vault, telephone, place)]
             async with asyncio.TaskGroup() as servers:
-                for app, sockets in ((vault.public, public), (health_app(parts), health)):
+                for app, sockets, tls in doors:
                     servers.create_task(
                         serve_https(
                             app,
                             sockets=sockets,
-                            context=context,
+                            context=tls,
                             stop=stop,
                             connections_max=settings.connections_max,
                             shutdown_s_max=settings.shutdown_s_max,
@@ -85,6 +97,24 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
                     yield vault, _waiting(stop, failures)
                 finally:
                     stop.set()
+
+
+def _telephone_sockets(settings: DeploymentSettings) -> Sequence[socket.socket]:
+    """None unless it was asked for."""
+    if settings.telephone_port is None:
+        return ()
+    return listen(settings.telephone_host, settings.telephone_port)
+
+
+def _telephone(vault: Vault, sockets: Sequence[socket.socket], place: Place) -> Iterator[_Door]:
+    """Playback's door for telephone edges, whose certificate is made beside its own."""
+    internal = vault.services[PLAYBACK].internal
+    if not sockets or internal is None:
+        return
+    own = service_certificate(place.edges, "playback")
+    service_certificate(place.edges, f"{EDGE}1")
+    tls = server_context(own, client_ca=place.edges / "ca.pem")
+    yield MountRouter({PLAYBACK: internal}), sockets, tls
 
 
 def _waiting(stop: asyncio.Event, failures: Sequence[Exception]) -> Ended:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 import httpx
+from fastapi import FastAPI
 
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.metrics import shown
@@ -18,7 +19,7 @@ from voicefile.contracts.playback.v1 import ListeningEnded
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DEEDS, DeedSeries
-from voicefile.docstore.lease import ALONE, LEASES, Leadership
+from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
@@ -34,8 +35,12 @@ from voicefile.playback.outcomes import LISTENINGS, Outcomes
 from voicefile.playback.play import Playback
 from voicefile.playback.routes import router
 from voicefile.playback.settings import PlaybackSettings
+from voicefile.playback.telephone.build import Telephone, build_telephone
+from voicefile.playback.telephone.calls import CALLS
+from voicefile.playback.telephone.posts import NotAPost
+from voicefile.playback.telephone.prompts import Prompts
 
-COLLECTIONS = (DEEDS, LISTENINGS, LEASES)
+COLLECTIONS = (DEEDS, LISTENINGS, CALLS, LEASES)
 """What playback's store has to declare."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations its store has gone through; none yet."""
@@ -54,6 +59,7 @@ PROBLEMS = {
     ),
     errors.TooManyListenings: UNAVAILABLE,
     errors.RecordingDamaged: Problem("recording-damaged", 500, "The recording is damaged"),
+    NotAPost: Problem("not-a-post", 400, "Not what an edge sends"),
     RangeNotSatisfiable: Problem("range-not-satisfiable", 416, "Range not satisfiable"),
 }
 
@@ -68,12 +74,14 @@ def build(
     client: httpx.AsyncClient,
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
+    prompts: Prompts | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
 ) -> Service:
     """`client` reaches auth as the peer `playback`; `on_failure` ends the instance.
 
-    Of instances that share a store, the one that leads publishes and sweeps for all.
+    With prompts it answers calls. Raises LinesInvalid. Of instances that share a store, the one
+    that leads publishes and sweeps for all.
     """
     series: DeedSeries[ListeningEnded] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
@@ -83,41 +91,61 @@ def build(
     auth = Auth(client, deployment=deployment, keys=keys, timeout_s=settings.auth_timeout_s)
     outcomes = Outcomes(docs, series, now_s=now_s)
     listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes)
-    app = new_app("voiceFileServer playback", problems=PROBLEMS, tokens=tokens)
-    app.state.playback = Playback(
-        deployment=deployment,
-        auth=auth,
-        blobs=blobs,
-        listenings=listenings,
-        outcomes=outcomes,
+    playback = Playback(
+        deployment=deployment, auth=auth, blobs=blobs, listenings=listenings, outcomes=outcomes
     )
+    telephone = build_telephone(
+        settings, prompts, docs=docs, deeds=series, auth=auth, playback=playback, now_s=now_s
+    )
+    public = _public(playback, tokens=tokens)
+    internal = None if telephone is None else _internal(telephone, tokens=tokens)
+    for app in filter(None, (public, internal)):
+        tell_refused_doors(app, series)
+    sweeping = partial(led, leadership, partial(_sweeping, listenings, telephone, settings))
+    running = partial(_running, Relay(docs, bus, leadership=leadership), listenings, sweeping)
+    return Service("playback", public, internal=internal, running=running, ready=docs.ready)
+
+
+def _public(playback: Playback, *, tokens: TokenVerifier) -> FastAPI:
+    app = new_app("voiceFileServer playback", problems=PROBLEMS, tokens=tokens)
+    app.state.playback = playback
     app.include_router(router)
-    tell_refused_doors(app, series)
+    return app
 
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        shown(*metrics.SHOWN)
-        relay = Relay(docs, bus, leadership=leadership)
-        sweeping = led(leadership, partial(_sweeping, listenings, settings))
-        async with relay.running(), sweeping, asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(listenings.keep())
-            try:
-                yield
-            finally:
-                keeping.cancel()
-                await listenings.end_all()
 
-    return Service(name="playback", public=app, running=running, ready=docs.ready)
+def _internal(telephone: Telephone, *, tokens: TokenVerifier) -> FastAPI:
+    app = new_app(
+        "voiceFileServer playback, internal", problems=PROBLEMS, tokens=tokens, openapi_path=None
+    )
+    app.include_router(telephone.router)
+    return app
 
 
 @asynccontextmanager
-async def _sweeping(listenings: Listenings, settings: PlaybackSettings) -> AsyncIterator[None]:
-    every_s = settings.housekeeping_s
-    async with asyncio.TaskGroup() as tasks:
-        sweeping = tasks.create_task(
-            keep_doing(listenings.sweep_lost, every_s=every_s, name="lost", first_s=every_s)
-        )
+async def _running(relay: Relay, listenings: Listenings, sweeping: Work) -> AsyncIterator[None]:
+    shown(*metrics.SHOWN)
+    async with relay.running(), sweeping(), asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(listenings.keep())
         try:
             yield
         finally:
-            sweeping.cancel()
+            keeping.cancel()
+            await listenings.end_all()
+
+
+@asynccontextmanager
+async def _sweeping(
+    listenings: Listenings, telephone: Telephone | None, settings: PlaybackSettings
+) -> AsyncIterator[None]:
+    every_s = settings.housekeeping_s
+    sweeps = [listenings.sweep_lost, *([] if telephone is None else [telephone.calls.sweep])]
+    async with asyncio.TaskGroup() as tasks:
+        loops = [
+            tasks.create_task(keep_doing(each, every_s=every_s, name="lost", first_s=every_s))
+            for each in sweeps
+        ]
+        try:
+            yield
+        finally:
+            for each in loops:
+                each.cancel()

@@ -147,6 +147,20 @@ class Auth:
         body = {"instance_key": self._instance, "bytes_sent": bytes_sent, "end": end}
         await self._post(f"releases/{release_id}/end", body)
 
+    async def ask(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        bearer: str | None = None,
+        method: str = "POST",
+    ) -> httpx.Response:
+        """An internal question whose refusals are the caller's to understand.
+
+        Raises AuthUnavailable.
+        """
+        return await self._post(path, body, bearer=bearer, method=method)
+
     async def _post(
         self,
         path: str,
@@ -154,9 +168,11 @@ class Auth:
         *,
         bearer: str | None = None,
         query: Mapping[str, str] | None = None,
+        method: str = "POST",
     ) -> httpx.Response:
         try:
-            return await self._client.post(
+            return await self._client.request(
+                method,
                 f"/auth/internal/v1/{path}",
                 json=body,
                 params=query or {},

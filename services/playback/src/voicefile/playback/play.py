@@ -76,7 +76,7 @@ class Playback:
         self._deployment = deployment.encode()
         self._auth = auth
         self._blobs = blobs
-        self._listenings = listenings
+        self.listenings = listenings
         self._outcomes = outcomes
 
     async def hearable(
@@ -102,7 +102,7 @@ class Playback:
         download: bool = False,
     ) -> Opened:
         """The range. Raises as `Listenings.of` does, RangeNotSatisfiable, RecordingDamaged."""
-        listening = await self._listenings.of(caller, recording_id, request_id=request_id)
+        listening = await self.listenings.of(caller, recording_id, request_id=request_id)
         if download:
             await self._downloaded(listening, request_id=request_id)
         return await self._range(listening, rendition, range_header)
@@ -110,7 +110,7 @@ class Playback:
     async def bundle(self, caller: Caller, recording_id: str, *, request_id: str) -> Bundle:
         """The bundle. Raises as `play` does, ProofPending."""
         papers = await self._auth.papers(caller, recording_id, request_id=request_id)
-        listening = await self._listenings.of(caller, recording_id, request_id=request_id)
+        listening = await self.listenings.of(caller, recording_id, request_id=request_id)
         await self._downloaded(listening, request_id=request_id)
         audio = await self._range(listening, Rendition.ORIGINAL)
         writer = BundleWriter(papers, f"{AUDIO_STEM}.{audio.suffix}")
@@ -160,12 +160,12 @@ class Playback:
     async def _pieces(
         self, blob: SealedBlob, span: ByteRange, listening: Listening
     ) -> AsyncGenerator[bytes, None]:
-        async with self._listenings.playing(listening):
+        async with self.listenings.playing(listening):
             try:
                 async for piece in blob.stream(span.start, span.stop):
                     # Erased, signed out or re-issued while it plays: the connection breaks off,
                     # which no player takes for the end, as the promised length was not reached.
-                    if not self._listenings.usable(listening):
+                    if not self.listenings.usable(listening):
                         raise ReleaseOver
                     listening.bytes_sent += len(piece)
                     yield piece

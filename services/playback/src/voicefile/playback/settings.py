@@ -1,5 +1,7 @@
 """What playback can be told, each with its unit and why the default is what it is."""
 
+from pathlib import Path
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,3 +22,15 @@ class PlaybackSettings(BaseSettings):
     """Listenings held at once by one instance; each is a key and a few ids in memory."""
     listenings_per_listener_max: int = 100
     """Of these, one session or one agent; an access ID has no more recordings."""
+
+    telephone_prompts: Path | None = None
+    """The folder of what is spoken (`voicefile prompts build`). None: no calls are answered. The
+    embedded vault has its own."""
+    telephone_lines: Path | None = None
+    """The file of numbers; without it every number is a shared one, in German and English."""
+    telephone_edge: str = "127.0.0.1:8470"
+    """How an edge reaches the forwarder beside it, for what it fetches from us."""
+    calls_max: int = 200
+    """Calls of one instance at once; whoever calls then is asked to call again."""
+    call_idle_s: int = 600
+    """A call is over of which an edge tells nothing for so long; a pause ends in half of it."""

@@ -12,6 +12,7 @@ from voicefile.auth.listening.list_hearable import Hearable, Listed
 from voicefile.auth.listening.open_session import SignedIn
 from voicefile.auth.listening.release_key import Released
 from voicefile.auth.schemas import Bytes32, Id, JwkSet, Open, Part, PurposeCode, Secret
+from voicefile.verify.digits import spoken_digits
 
 PIN_CHARS_MAX = 32
 ANSWER_CHARS_MAX = 64
@@ -164,6 +165,8 @@ class HearableRecording(BaseModel):
     duration_ms: int = 0
     media_type: str = ""
     language: str = ""
+    receipt_digits: str = Field(default="", repr=False)
+    """Six digits of its receipt, to be compared by ear."""
 
     @classmethod
     def of(cls, listed: Listed) -> "HearableRecording":
@@ -187,6 +190,7 @@ class HearableRecording(BaseModel):
                 "duration_ms": details.duration_ms,
                 "media_type": details.media_type,
                 "language": details.language,
+                "receipt_digits": spoken_digits(details.receipt),
             }
         )
 
