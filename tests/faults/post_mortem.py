@@ -54,7 +54,7 @@ async def swept(stage):
     await services["/ingest"].public.state.sweeper.sweep()
     while await sweep(stage.ports):
         pass
-    await services["/playback"].public.state.playback._listenings.sweep_lost()
+    await services["/playback"].public.state.playback.listenings.sweep_lost()
     await settled(stage.stores)
 
 

@@ -155,7 +155,7 @@ async def test_an_instance_that_stops_cuts_no_listener_off(vault):
     assert await heard(vault.client, filed["recording_id"], session) == AUDIO
     gone, stays = vault.replicas["playback"]
     gone.stopping.set()
-    listenings = stays.service.public.state.playback._listenings
+    listenings = stays.service.public.state.playback.listenings
     (listening,) = listenings._open.values()
     await vault.until(lambda: not gone.takes_requests)
     await asyncio.sleep(0.5)

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.types import ASGIApp
 
 from voicefile.chassis.harden import harden
 from voicefile.chassis.health import health_app
 from voicefile.chassis.inprocess import MountRouter
 from voicefile.chassis.logs import configure
-from voicefile.chassis.settings import DeploymentSettings
+from voicefile.chassis.settings import DeploymentSettings, Port
 from voicefile.chassis.stack import where_it_broke
 from voicefile.chassis.tls import development_certificates, service_certificate
 from voicefile.chassis.wire import listen, server_context, stop_on_signals
@@ -59,7 +60,7 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
         # Ports first: a taken one is found out before anything is opened or made.
         public = listen(settings.host, settings.port)
         health = listen(settings.health_host, settings.health_port)
-        telephone = _telephone_sockets(settings)
+        telephone = _telephone_sockets(TelephonePort())
         certificate = settings.tls_certificate or development_certificates(place.tls).server
         stop = stop_on_signals()
         failures: list[Exception] = []
@@ -99,11 +100,23 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
                     stop.set()
 
 
-def _telephone_sockets(settings: DeploymentSettings) -> Sequence[socket.socket]:
+def _telephone_sockets(told: "TelephonePort") -> Sequence[socket.socket]:
     """None unless it was asked for."""
-    if settings.telephone_port is None:
-        return ()
-    return listen(settings.telephone_host, settings.telephone_port)
+    return () if told.port is None else listen(told.host, told.port)
+
+
+class TelephonePort(BaseSettings):
+    """The embedded vault's port for telephone edges; apart, they come to playback's own."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOICEFILE_TELEPHONE_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    host: str = "localhost"
+    """Where it listens."""
+
+    port: Port | None = None
+    """HTTPS with certificates on both sides. None: no calls are answered."""
 
 
 def _telephone(vault: Vault, sockets: Sequence[socket.socket], place: Place) -> Iterator[_Door]:

@@ -38,12 +38,6 @@ class DeploymentSettings(BaseSettings):
     health_port: Port = 8444
     """The port of /livez, /readyz and /metrics, HTTPS only, never given to the outside."""
 
-    telephone_host: str = "localhost"
-    """Where the embedded vault's port for telephone edges listens."""
-
-    telephone_port: Port | None = None
-    """That port, HTTPS with certificates on both sides. None: no calls are answered."""
-
     connections_max: Annotated[int, Field(ge=1)] = 1000
     """How many connections one port holds; more are answered 503."""
 
