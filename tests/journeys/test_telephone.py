@@ -7,6 +7,8 @@ import pytest
 from tests.stand import EMBEDDED, FORM, stand
 from tests.telephony.call import Call, End
 
+from voicefile.playback.telephone.prompt_wav import wav_of
+
 pytestmark = pytest.mark.skipif(
     os.environ.get(FORM, EMBEDDED) != EMBEDDED, reason="calls to a cluster come by its own edges"
 )
@@ -18,10 +20,7 @@ SECONDS = 25
 def coded(seconds=SECONDS):
     """A recording that tells its own position: each sample is its number within 20 s, halved."""
     samples = [(n // 80) * 12 - 16_000 for n in range(seconds * RATE)]
-    pcm = struct.pack(f"<{len(samples)}h", *samples)
-    form = struct.pack("<HHIIHH", 1, 1, RATE, RATE * 2, 2, 16)
-    rest = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(pcm))
-    return b"RIFF" + struct.pack("<I", len(rest) + len(pcm)) + rest + pcm
+    return wav_of(struct.pack(f"<{len(samples)}h", *samples))
 
 
 AUDIO = coded()

@@ -4,18 +4,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.services.playback.telephone.fake_speaker import FakeSpeaker
+from tests.services.playback.telephone.pretended import prompts_folder
 
 from voicefile.playback.telephone.build_prompts import build_prompts
 from voicefile.playback.telephone.speak import Espeak
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Path:
+def made() -> Path:
     """Nobody writes in here: `folder` is a copy."""
-    folder = tmp_path_factory.mktemp("made")
-    build_prompts(folder, FakeSpeaker())
-    return folder
+    return prompts_folder()
 
 
 @pytest.fixture

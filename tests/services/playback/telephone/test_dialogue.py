@@ -60,7 +60,7 @@ class Line:
 
     def happens(self, happened):
         self.call, move = advance(self.call, happened)
-        while not isinstance(move, moves.REPLIES):
+        while not isinstance(move, moves.Reply):
             self.told.append(move)
             self.call, move = advance(self.call, self._auth(move))
         self.replies.append(move)

@@ -166,7 +166,7 @@ class Answering:
         self, turn: "_Turn", call: Call, told: moves.Happened
     ) -> tuple[Call, moves.Reply]:
         call, move = advance(call, told)
-        while not isinstance(move, moves.REPLIES):
+        while not isinstance(move, moves.Reply):
             told = await self._asked(turn, call, move)
             call, move = advance(self._informed(call, told), told)
         if isinstance(move, moves.Play):
@@ -174,7 +174,7 @@ class Answering:
             told = await self._asked(turn, call, moves.Release())
             if not isinstance(told, moves.Released):
                 call, move = advance(call, told)
-                assert isinstance(move, moves.REPLIES), "an end asks nothing"
+                assert isinstance(move, moves.Reply), "an end asks nothing"
         return call, move
 
     def _informed(self, call: Call, told: moves.Happened) -> Call:
@@ -251,7 +251,7 @@ def _without_words(call: Call, error: Exception) -> tuple[Call, moves.Reply]:
     log.warning("telephone_away", **where_it_broke(error))
     over = isinstance(error, NotSignedIn | RecordingNotFound)
     call, reply = advance(call, moves.SessionOver() if over else moves.Away())
-    assert isinstance(reply, moves.REPLIES), "an end asks nothing"
+    assert isinstance(reply, moves.Reply), "an end asks nothing"
     return call, reply
 
 

@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Final
 
 from voicefile.playback.telephone.moves import End, Reply, Said, Told, Words
+from voicefile.playback.telephone.prompt_wav import RATE_HZ
 
-SAMPLES_PER_S: Final = 8_000
+SAMPLES_PER_S: Final = RATE_HZ
 CHUNK_SAMPLES: Final = 10 * SAMPLES_PER_S
 """What the edge holds of a recording at once."""
 SHORT_STEP: Final = 10 * SAMPLES_PER_S

@@ -29,7 +29,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-LANGUAGES: Final = ("de", "en")
+from voicefile.playback.telephone.catalogue import LANGUAGES
+
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024
 PhoneNumber = Annotated[str, Field(pattern=r"^\+?[0-9]{2,20}$")]

@@ -274,4 +274,3 @@ Told = Login | List | Release | Object
 """What auth is asked; the answer is what happens next."""
 Reply = Ask | Offer | Play | Wait | End | Transfer
 """What the edge is answered."""
-REPLIES = (Ask, Offer, Play, Wait, End, Transfer)
