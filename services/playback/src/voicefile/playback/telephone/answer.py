@@ -169,7 +169,7 @@ class Answering:
         while not isinstance(move, moves.Reply):
             told = await self._asked(turn, call, move)
             call, move = advance(self._informed(call, told), told)
-        if isinstance(move, moves.Play):
+        if isinstance(move, moves.Play) and not isinstance(told, moves.Released):
             # Before the edge takes silence for it: whether its key is still to be had.
             told = await self._asked(turn, call, moves.Release())
             if not isinstance(told, moves.Released):
