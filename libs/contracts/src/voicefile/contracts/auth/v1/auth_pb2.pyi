@@ -37,18 +37,22 @@ LETTER_STATE_SENT: LetterState
 LETTER_STATE_RETURNED: LetterState
 
 class AuthEvent(_message.Message):
-    __slots__ = ("event_id", "deed", "tenant_published", "recording_issued", "recording_changed")
+    __slots__ = ("event_id", "deed", "tenant_published", "recording_issued", "recording_changed", "access_erased", "tenant_erased")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     DEED_FIELD_NUMBER: _ClassVar[int]
     TENANT_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
     RECORDING_ISSUED_FIELD_NUMBER: _ClassVar[int]
     RECORDING_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_ERASED_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ERASED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     deed: _deed_pb2.Deed
     tenant_published: TenantPublished
     recording_issued: RecordingIssued
     recording_changed: RecordingChanged
-    def __init__(self, event_id: _Optional[str] = ..., deed: _Optional[_Union[_deed_pb2.Deed, _Mapping]] = ..., tenant_published: _Optional[_Union[TenantPublished, _Mapping]] = ..., recording_issued: _Optional[_Union[RecordingIssued, _Mapping]] = ..., recording_changed: _Optional[_Union[RecordingChanged, _Mapping]] = ...) -> None: ...
+    access_erased: AccessErased
+    tenant_erased: TenantErased
+    def __init__(self, event_id: _Optional[str] = ..., deed: _Optional[_Union[_deed_pb2.Deed, _Mapping]] = ..., tenant_published: _Optional[_Union[TenantPublished, _Mapping]] = ..., recording_issued: _Optional[_Union[RecordingIssued, _Mapping]] = ..., recording_changed: _Optional[_Union[RecordingChanged, _Mapping]] = ..., access_erased: _Optional[_Union[AccessErased, _Mapping]] = ..., tenant_erased: _Optional[_Union[TenantErased, _Mapping]] = ...) -> None: ...
 
 class TenantPublished(_message.Message):
     __slots__ = ("tenant", "version", "open", "recording_allowed", "epoch", "sealing_key", "sealing_key_signature", "retention_classes", "default_retention_class", "scopes")
@@ -111,3 +115,17 @@ class RecordingChanged(_message.Message):
     state: RecordingState
     letter: LetterState
     def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., letter: _Optional[_Union[LetterState, str]] = ...) -> None: ...
+
+class AccessErased(_message.Message):
+    __slots__ = ("tenant", "credential")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    credential: str
+    def __init__(self, tenant: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
+
+class TenantErased(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
