@@ -26,7 +26,7 @@ from voicefile.auth.records import Records, Stored
 from voicefile.auth.store import Access, Recording
 from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.chassis.inprocess import in_process_client
-from voicefile.chassis.service import Service, new_app
+from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.crypto.envelope import Context, Kind, object_id
 from voicefile.crypto.primitives import seal_to
 from voicefile.crypto.secret import SecretKey
@@ -118,7 +118,7 @@ async def permissive(world: World, place: Path) -> AsyncIterator[Permissive]:
 
 def _auth(world: World, doors: Doors, tokens: TokenVerifier) -> Service:
     internal = new_app("auth without checks", problems=PROBLEMS, tokens=tokens, openapi_path=None)
-    internal.include_router(internal_router(doors))
+    serve_routes(internal, internal_router(doors))
     real = world.stand.vault.services["/auth"]
     return Service("auth", public=real.public, internal=internal)
 

@@ -42,7 +42,7 @@ from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.auth.throttling.verifiers import answer_verifier, new_salt
 from voicefile.chassis.inprocess import InProcessTransport
 from voicefile.chassis.problems import Problem
-from voicefile.chassis.service import new_app
+from voicefile.chassis.service import new_app, serve_routes
 from voicefile.contracts.deed.v1 import Event
 from voicefile.crypto.keyring import Purpose
 from voicefile.crypto.primitives import random_digits
@@ -148,10 +148,10 @@ class World:
             sleep=clock.sleep,
         )
         self.public = new_app("auth", problems=PROBLEMS, tokens=tokens)
-        self.public.include_router(public_router(self.doors))
+        serve_routes(self.public, public_router(self.doors))
         self.internal = new_app("auth", problems=PROBLEMS, tokens=tokens)
-        self.internal.include_router(internal_router(self.doors))
-        self.internal.include_router(telephone_router(self.doors))
+        serve_routes(self.internal, internal_router(self.doors))
+        serve_routes(self.internal, telephone_router(self.doors))
 
     def client(self, app: FastAPI, *, peer=None, address="192.0.2.1") -> httpx.AsyncClient:
         transport = InProcessTransport(app, peer=peer, client=(address, 4711))

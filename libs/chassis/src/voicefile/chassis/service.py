@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.trace import Tracer
 from starlette.requests import Request
@@ -105,6 +105,16 @@ def new_app(
     if openapi_path is not None:
         _serve_openapi(app, openapi_path)
     return app
+
+
+def serve_routes(app: FastAPI, *routers: APIRouter) -> None:
+    """Has the app serve the routers' routes, as they are.
+
+    FastAPI's own way of including a router analyses each of its routes once more, which is most of
+    what building an app takes; it is for who adds a prefix or a dependency there, and nobody does.
+    """
+    for router in routers:
+        app.router.routes.extend(router.routes)
 
 
 def _serve_openapi(app: FastAPI, path: str) -> None:

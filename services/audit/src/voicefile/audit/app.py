@@ -30,7 +30,7 @@ from voicefile.audit.stamp_day import DayStamps
 from voicefile.audit.store import COLLECTIONS
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import INVALID_REQUEST, NOT_FOUND, Problem
-from voicefile.chassis.service import Service, new_app
+from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.doors import tell_refused_doors
@@ -175,8 +175,7 @@ def _public(
     app.state.settings = settings
     app.state.publisher = publisher
     app.state.readings = Readings(docs, series)
-    app.include_router(routes.public)
-    app.include_router(reading_routes.public)
+    serve_routes(app, routes.public, reading_routes.public)
     tell_refused_doors(app, series)
     return app
 
@@ -191,6 +190,5 @@ def _internal(
     app.state.settings = settings
     app.state.publisher = publisher
     app.state.appendable = appendable
-    app.include_router(routes.internal)
-    app.include_router(reading_routes.internal)
+    serve_routes(app, routes.internal, reading_routes.internal)
     return app

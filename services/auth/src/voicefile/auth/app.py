@@ -35,7 +35,7 @@ from voicefile.auth.tokens.sign_in_routes import sign_in_router
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.rounds import keep_doing
-from voicefile.chassis.service import Service, new_app
+from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DEEDS, DeedSeries
@@ -140,15 +140,15 @@ def _pool(access: AccessSettings) -> PinPool:
 def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
     public = new_app("voiceFileServer auth", problems=PROBLEMS, tokens=doors.tokens, body=BODY)
     public.state.ports = ports
-    for router in (
+    serve_routes(
+        public,
         sign_in_router(ports, doors.throttles),
         access_routes.public_router(doors),
         search_router(ports),
         credential_router(ports),
         admin_router(ports),
         principal_router(ports),
-    ):
-        public.include_router(router)
+    )
     internal = new_app(
         "voiceFileServer auth, internal",
         problems=PROBLEMS,
@@ -156,9 +156,12 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
         body=INTERNAL_BODY,
         openapi_path=None,
     )
-    internal.include_router(ingest_router(ports))
-    internal.include_router(access_routes.internal_router(doors))
-    internal.include_router(telephone_router(doors))
+    serve_routes(
+        internal,
+        ingest_router(ports),
+        access_routes.internal_router(doors),
+        telephone_router(doors),
+    )
     for app in (public, internal):
         tell_forgeries(app, ports.deeds)
         tell_refused_doors(app, ports.deeds)

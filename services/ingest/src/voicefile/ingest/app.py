@@ -14,7 +14,7 @@ from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.rounds import keep_doing
-from voicefile.chassis.service import Service, new_app
+from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DEEDS, DeedSeries
 from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
@@ -117,7 +117,7 @@ def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVe
     )
     app.state.desk = desk
     app.state.feed = feed
-    app.include_router(router)
+    serve_routes(app, router)
     tell_refused_doors(app, desk.marking.deeds)
     return app
 

@@ -14,7 +14,7 @@ from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import NOT_FOUND, NOT_IDENTIFIED, UNAVAILABLE, Problem
 from voicefile.chassis.rounds import keep_doing
-from voicefile.chassis.service import Service, new_app
+from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.contracts.playback.v1 import ListeningEnded
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.doors import tell_refused_doors
@@ -109,7 +109,7 @@ def build(
 def _public(playback: Playback, *, tokens: TokenVerifier) -> FastAPI:
     app = new_app("voiceFileServer playback", problems=PROBLEMS, tokens=tokens)
     app.state.playback = playback
-    app.include_router(router)
+    serve_routes(app, router)
     return app
 
 
@@ -117,7 +117,7 @@ def _internal(telephone: Telephone, *, tokens: TokenVerifier) -> FastAPI:
     app = new_app(
         "voiceFileServer playback, internal", problems=PROBLEMS, tokens=tokens, openapi_path=None
     )
-    app.include_router(telephone.router)
+    serve_routes(app, telephone.router)
     return app
 
 

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from voicefile.chassis.limits import BodyLimit
-from voicefile.chassis.service import Service, new_app
+from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.identity.guard import open_to_all
 from voicefile.portal import care_routes, cookies, customer_routes, vault
 from voicefile.portal.customer_routes import SEE_OTHER
@@ -37,8 +37,7 @@ def build(settings: PortalSettings, *, client: httpx.AsyncClient) -> Service:
     )
     app.state.pages = Pages.load(settings)
     app.state.vault = Vault(client, timeout_s=settings.answer_timeout_s)
-    app.include_router(customer_routes.router)
-    app.include_router(care_routes.router)
+    serve_routes(app, customer_routes.router, care_routes.router)
     _serve_static(app)
     _show_refusals(app)
     return Service(name="portal", public=app)

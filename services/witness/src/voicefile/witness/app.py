@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.problems import MALFORMED, NOT_FOUND, NOT_PERMITTED, Problem
-from voicefile.chassis.service import new_app
+from voicefile.chassis.service import new_app, serve_routes
 from voicefile.witness import errors, routes
 from voicefile.witness.cosign import Witness
 from voicefile.witness.settings import WitnessSettings
@@ -33,5 +33,5 @@ def build(
     )
     app.state.witness = witness
     app.state.on_failure = on_failure
-    app.include_router(routes.public)
+    serve_routes(app, routes.public)
     return app
