@@ -12,6 +12,7 @@ import wave
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -181,14 +182,19 @@ def test_the_switch_writes_in_memory_alone_and_leaves_no_core(edge):
     assert "-core" not in lines
 
 
-def test_a_folder_that_is_not_in_memory_is_refused(edge, tmp_path):
-    on_disk = tmp_path / "run"
-    on_disk.mkdir()
+@pytest.fixture
+def on_disk():
+    """Where files outlive a restart: tests' own folders may be in memory."""
+    with TemporaryDirectory(dir="/var/tmp") as made:
+        yield Path(made)
+
+
+def test_a_folder_that_is_not_in_memory_is_refused(edge, on_disk, tmp_path):
     kind = subprocess.run(
         ["stat", "-f", "-c", "%T", on_disk], capture_output=True, text=True, check=True
     )
     if kind.stdout.strip() == "tmpfs":
-        pytest.skip("NOT RUN: this test's own folder is in memory")
+        pytest.skip("NOT RUN: /var/tmp is in memory")
     edge.settings["EDGE_RUN"] = str(on_disk)
     assert "not a tmpfs" in refused(edge)
     edge.settings["EDGE_RUN"] = str(tmp_path / "nowhere")
