@@ -13,7 +13,9 @@ from voicefile.cli.embedded import Fittings
 
 ACTING = ContextVar("acting", default=False)
 """Set while somebody's request is on its way through the services; loops don't have it."""
-STORING = frozenset({"insert", "insert_many", "replace", "delete", "settle", "put", "chunk"})
+STORING = frozenset(
+    {"insert", "insert_many", "replace", "replace_many", "delete", "settle", "put", "chunk"}
+)
 TELLING = frozenset({"publishes", "handles", "asks", "hears"})
 CHANGING = STORING | TELLING
 """Steps that store something or tell somebody. The rest reads: killed before a read is killed

@@ -98,7 +98,7 @@ class PaperRows:
             return [failed] * len(rows)
 
     async def update_one(self, query: Row, update: Row) -> bool:
-        deed = asking.get()
+        deed = deed_of(update)
         return await self.network.carry(lambda: self._update(deepcopy(query), update, deed))
 
     async def update_each(self, queries: Sequence[Row], update: Row) -> int:
@@ -106,6 +106,22 @@ class PaperRows:
         return await self.network.carry(
             lambda: sum(self._update(query, update, deed) for query in each)
         )
+
+    async def change_each(self, changes: Sequence[tuple[Row, Row]]) -> int:
+        each = [(deepcopy(query), update, deed_of(update)) for query, update in changes]
+
+        def change() -> int:
+            count, refused = 0, False
+            for query, update, deed in each:
+                try:
+                    count += self._update(query, update, deed)
+                except Taken:
+                    refused = True
+            if refused:
+                raise Taken
+            return count
+
+        return await self.network.carry(change)
 
     async def delete_one(self, query: Row) -> bool:
         return await self.network.carry(lambda: self._delete(query))
@@ -151,6 +167,12 @@ class PaperRows:
             for other in self.rows.values()
             if other["_id"] != row["_id"]
         )
+
+
+def deed_of(update: Row) -> int:
+    """What is written says whose it is; of many, each is another deed."""
+    body = update.get("$set", {}).get("body")
+    return int(unpacked_body(body)["by"]) if body else asking.get()
 
 
 def at(row: Row, path: str) -> Any:

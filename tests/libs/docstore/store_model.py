@@ -137,6 +137,23 @@ class StoreAndDictionary(RuleBasedStateMachine):
         self.model[base.id] = stored
         return stored
 
+    @rule(target=versions, bases=st.lists(versions, max_size=4), body=bodies)
+    def replace_many(self, bases: list[Document], body: dict[str, object]) -> object:
+        each = list({base.id: base for base in bases}.values())
+        wanted = [replace(base, body=body, pending=self.new_events(1)) for base in each]
+        stored = self.runner.run(self.store.replace_many(THINGS, wanted))
+        for document, answer in zip(wanted, stored, strict=True):
+            held = self.model.get(document.id)
+            if held is None or (held.version, held.tenant) != (document.version, document.tenant):
+                assert isinstance(answer, VersionConflict)
+            elif self.collides(document):
+                assert isinstance(answer, DocumentExists)
+            else:
+                pending = held.pending + document.pending
+                assert answer == replace(document, version=held.version + 1, pending=pending)
+                self.model[document.id] = answer
+        return multiple(*(answer for answer in stored if isinstance(answer, Document)))
+
     @rule(base=consumes(versions))
     def delete(self, base: Document) -> None:
         held = self.model.get(base.id)

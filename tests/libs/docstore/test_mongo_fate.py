@@ -85,6 +85,24 @@ class Desk:
         self.told[deed] = "done"
         return answer
 
+    async def does_many(self, versions: dict[str, int]) -> None:
+        """Replaces several in one call; each is a deed by itself."""
+        wanted = []
+        for name, version in versions.items():
+            self.deeds += 1
+            wanted.append(self.document(name, version))
+        asking.set(self.deeds)
+        deeds = [each.body["by"] for each in wanted]
+        try:
+            several = [self.table.prepare(each) for each in wanted]
+            answers = await self.table.replace_many(several)
+        except (StoreUnavailable, StoreBroken) as error:
+            self.told |= dict.fromkeys(deeds, type(error).__name__)
+            return
+        for deed, answer in zip(deeds, answers, strict=True):
+            told = "done" if isinstance(answer, Document) else type(answer).__name__
+            self.told[deed] = told
+
     def check(self) -> None:
         """Done is done once; refused is never done, not even later; events are nowhere lost."""
         self.network.deliver(1_000_000)
@@ -119,8 +137,11 @@ async def somebody(desk: Desk, deeds: int) -> None:
         name = desk.chance.choice("ab")
         seen = desk.seen(name)
         serial = {"serial": desk.chance.choice("xy")} if desk.chance.random() < 0.5 else {}
+        other = "b" if name == "a" else "a"
         if seen is None:
             await desk.does("insert", name, **serial)
+        elif desk.seen(other) is not None and desk.chance.random() < 0.4:
+            await desk.does_many({name: seen, other: desk.seen(other)})
         elif desk.chance.random() < 0.4:
             await desk.does("delete", name, seen)
         else:

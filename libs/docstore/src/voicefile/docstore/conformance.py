@@ -6,10 +6,12 @@ outbox_conformance.py, and say how a store is opened.
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
+from voicefile.docstore.pending import carrying
 from voicefile.docstore.port import (
     Collection,
     DocStore,
@@ -48,6 +50,12 @@ def event(name: str) -> PendingEvent:
 def thing(name: str, *, tenant: str = TENANT, **body: object) -> Document:
     """A document of the collection THINGS or PLAIN."""
     return Document(name, tenant, body)
+
+
+def _count(document: Document) -> int:
+    count = document.body["count"]
+    assert isinstance(count, int)
+    return count
 
 
 class DocStoreConformance:
@@ -119,6 +127,67 @@ class DocStoreConformance:
         with pytest.raises(VersionConflict):
             await store.replace(PLAIN, replace(first, body={"n": 3}))
         assert await store.get(PLAIN, "a") == second
+
+    async def test_replace_many_says_of_each_what_became_of_it(self, store: DocStore) -> None:
+        await store.insert_many(
+            THINGS,
+            [thing(name, serial=f"s-{name}", label="old") for name in ("a", "b", "c", "d", "e")],
+        )
+        held = {each.id: each for each in await store.scan(THINGS)}
+        newer = await store.replace(THINGS, replace(held["b"], body={"n": 2}))
+        wanted = [
+            carrying(replace(held["a"], body={"serial": "new", "label": "new"}), event("e1")),
+            replace(held["b"], body={"n": 3}),
+            replace(held["c"], tenant=OTHER),
+            replace(held["d"], body={"serial": "s-e"}),
+            replace(thing("missing"), version=1),
+            replace(held["e"], body={"serial": "s-e", "label": "new"}),
+        ]
+        answers = await store.replace_many(THINGS, wanted)
+        first, last = replace(wanted[0], version=2), replace(wanted[5], version=2)
+        assert [each if isinstance(each, Document) else type(each) for each in answers] == [
+            first,
+            VersionConflict,
+            VersionConflict,
+            DocumentExists,
+            VersionConflict,
+            last,
+        ]
+        kept = [first, newer, held["c"], held["d"], last]
+        assert await store.scan(THINGS) == kept
+        assert await store.find(THINGS, "label", "new") == [first, last]
+        assert await store.find(THINGS, "serial", "s-a") == []
+        assert await store.pending() == [(THINGS, first)]
+        assert await store.replace_many(THINGS, []) == []
+
+    async def test_of_many_replaced_beside_single_ones_no_change_is_lost(
+        self, store: DocStore
+    ) -> None:
+        names = [f"d{number:03d}" for number in range(250)]
+        await store.insert_many(PLAIN, [thing(name, count=0) for name in names])
+        won = dict.fromkeys(names, 0)
+
+        async def add_one_each(rounds: int) -> None:
+            for _ in range(rounds):
+                found = await store.scan(PLAIN, limit=1000)
+                wanted = [replace(each, body={"count": _count(each) + 1}) for each in found]
+                for answer in await store.replace_many(PLAIN, wanted):
+                    if isinstance(answer, Document):
+                        won[answer.id] += 1
+
+        async def add_one(name: str) -> None:
+            found = await store.get(PLAIN, name)
+            assert found is not None
+            with suppress(VersionConflict):
+                await store.replace(PLAIN, replace(found, body={"count": _count(found) + 1}))
+                won[name] += 1
+
+        await asyncio.gather(
+            add_one_each(2), add_one_each(2), *(add_one(name) for name in names[::5])
+        )
+        stored = {each.id: _count(each) for each in await store.scan(PLAIN, limit=1000)}
+        assert stored == won
+        assert min(won.values()) > 0
 
     async def test_what_is_missing_can_not_be_replaced_or_deleted(self, store: DocStore) -> None:
         for version in (0, 1):

@@ -14,7 +14,13 @@ from voicefile.docstore.mongo_query import Question
 from voicefile.docstore.mongo_schema import prepare_database
 from voicefile.docstore.mongo_table import Arrivals, MongoTable
 from voicefile.docstore.pending import LEFTOVERS
-from voicefile.docstore.port import Collection, Document, StoreBroken, StoreUnavailable
+from voicefile.docstore.port import (
+    Collection,
+    Document,
+    Replaced,
+    StoreBroken,
+    StoreUnavailable,
+)
 
 READY_S = 5.0
 """A store that needs longer than this for one small write is not ready."""
@@ -92,6 +98,14 @@ class MongoDocStore:
         ready = table.prepare(document)
         async with self._writing():
             return await table.replace(ready)
+
+    async def replace_many(
+        self, collection: Collection, documents: Sequence[Document]
+    ) -> list[Replaced]:
+        table = self._table(collection)
+        several = [table.prepare(each) for each in documents]
+        async with self._writing():
+            return await table.replace_many(several)
 
     async def delete(self, collection: Collection, document: Document) -> None:
         table = self._table(collection)

@@ -245,6 +245,22 @@ class DriverRows:
         done = await self._door.call(lambda: self._collection.bulk_write(each, ordered=False))
         return int(done.matched_count)
 
+    async def change_each(self, changes: Sequence[tuple[Row, Row]]) -> int:
+        """Each change of one document, if there is one; answers how many there were.
+
+        Raises Taken if a unique index refused some, and then has done what it could of the rest.
+        """
+        each = [UpdateOne(query, update) for query, update in changes]
+
+        async def change() -> int:
+            try:
+                done = await self._collection.bulk_write(each, ordered=False)
+            except errors.BulkWriteError as error:
+                raise _told_by_errors(error.details or {}) from error
+            return int(done.matched_count)
+
+        return await self._door.call(change)
+
     async def delete_each(self, queries: Sequence[Row]) -> int:
         """Deletes one document for each query, if there is one; answers how many there were."""
         each = [DeleteOne(query) for query in queries]
@@ -285,6 +301,15 @@ def _told_by_code(code: int | None, name: str) -> Exception:
         return NotDone(text)
     # Without a code it came from somewhere between: nothing is sure.
     return Unanswered(text) if code is None or code in _INTERRUPTED else NotDone(text)
+
+
+def _told_by_errors(details: Mapping[str, Any]) -> Exception:
+    """Of changes that did not all end well: whether each of the failed ones was simply refused."""
+    failed = details.get("writeErrors", ())
+    refused = [each for each in failed if each.get("code") in _TAKEN]
+    if details.get("writeConcernErrors") or not failed or len(refused) < len(failed):
+        return Unanswered("the command ended on the way")
+    return Taken("of several")
 
 
 def _outcomes(count: int, details: Mapping[str, Any]) -> list[Outcome]:

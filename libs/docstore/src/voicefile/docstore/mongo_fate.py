@@ -60,6 +60,10 @@ class Fate:
             raise failed
         await self.pause()
 
+    def bind(self) -> None:
+        """Part of the call is stored by now."""
+        self._bound = True
+
     async def pause(self) -> None:
         if self._patience.now_s() > self._until_s:
             raise self.lost()

@@ -7,6 +7,7 @@ not can't come late once the revision has moved on.
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from voicefile.docstore.mongo_fate import Fate, NotDone, Outcome, Taken
@@ -20,7 +21,7 @@ _NO_CONTENT = {"body": 0, "values": 0}
 
 
 class Rows(Protocol):
-    """A collection at the driver. Raises NotDone or Unanswered; update_one also Taken."""
+    """A collection at the driver. Raises NotDone or Unanswered; what changes also Taken."""
 
     async def find(
         self,
@@ -33,6 +34,7 @@ class Rows(Protocol):
     async def insert_many(self, rows: list[Row]) -> list[Outcome]: ...
     async def update_one(self, query: Row, update: Row) -> bool: ...
     async def update_each(self, queries: Sequence[Row], update: Row) -> int: ...
+    async def change_each(self, changes: Sequence[tuple[Row, Row]]) -> int: ...
     async def delete_one(self, query: Row) -> bool: ...
     async def delete_each(self, queries: Sequence[Row]) -> int: ...
     async def delete_many(self, query: Row) -> None: ...
@@ -40,6 +42,29 @@ class Rows(Protocol):
 
 def new_write() -> bytes:
     return secrets.token_bytes(8)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A change of one document as it was seen, and the id that it leaves behind."""
+
+    seen: Row
+    change: Row
+    write: bytes
+    push: Row | None = None
+
+    @property
+    def unmoved(self) -> Row:
+        return {"_id": self.seen["_id"], "revision": self.seen["revision"]}
+
+    @property
+    def traced(self) -> Row:
+        written = {"$each": [self.write], "$slice": -WRITES_KEPT}
+        return {
+            **self.change,
+            "$inc": {"revision": 1, **self.change.get("$inc", {})},
+            "$push": {"writes": written, **(self.push or {})},
+        }
 
 
 def is_by(found: Row, write: bytes) -> bool:
@@ -58,16 +83,28 @@ async def look(rows: Rows, document_id: str, fate: Fate) -> Row | None:
             return found[0] if found else None
 
 
+async def look_each(rows: Rows, ids: Sequence[str], fate: Fate) -> dict[str, Row]:
+    """The same of several, by id."""
+    while True:
+        try:
+            found = await rows.find({"_id": {"$in": list(ids)}}, fields=_NO_CONTENT)
+        except StoreUnavailable:
+            await fate.again(NotDone("reading"))
+        else:
+            return {row["_id"]: row for row in found}
+
+
 async def swap(
     rows: Rows, seen: Row, change: Row, write: bytes, fate: Fate, *, push: Row | None = None
 ) -> bool:
     """Changes the document if its revision is still the seen one; False: surely nothing."""
-    traced = {
-        **change,
-        "$inc": {"revision": 1, **change.get("$inc", {})},
-        "$push": {"writes": {"$each": [write], "$slice": -WRITES_KEPT}, **(push or {})},
-    }
-    unmoved = {"_id": seen["_id"], "revision": seen["revision"]}
+    return await swap_one(rows, Swap(seen, change, write, push), fate)
+
+
+async def swap_one(rows: Rows, wanted: Swap, fate: Fate) -> bool:
+    """The same of a change that may have been tried before; then the fate is in doubt."""
+    unmoved, traced = wanted.unmoved, wanted.traced
+    seen, write = wanted.seen, wanted.write
     while True:
         try:
             if await rows.update_one(unmoved, traced):
@@ -85,6 +122,27 @@ async def swap(
         if happened is not None:
             return happened
         await fate.pause()
+
+
+async def swap_each(rows: Rows, wanted: Sequence[Swap], fate: Fate) -> set[str]:
+    """Tries several changes in one command; the ids of the documents that surely were changed.
+
+    The others were not, unless the fate is in doubt now: then `swap_one` says it of each.
+    """
+    try:
+        done = await rows.change_each([(each.unmoved, each.traced) for each in wanted])
+        if done == len(wanted):
+            return {each.seen["_id"] for each in wanted}
+        if done:
+            fate.bind()
+    except Taken:
+        fate.bind()  # some were refused, and of the others nothing is known yet
+    except StoreUnavailable as failed:
+        await fate.again(failed)
+    # The server counts without saying which; each change has left its id.
+    found = await look_each(rows, [each.seen["_id"] for each in wanted], fate)
+    ids = {each.seen["_id"]: each.write for each in wanted}
+    return {name for name, row in found.items() if is_by(row, ids[name])}
 
 
 async def _happened(rows: Rows, seen: Row, write: bytes, fate: Fate) -> bool | None:

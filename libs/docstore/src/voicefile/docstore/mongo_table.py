@@ -12,24 +12,43 @@ Whatever has to be remembered is on the server: an instance may die between any 
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 from voicefile.docstore.indexing import Indexed
 from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
 from voicefile.docstore.mongo_query import Question
-from voicefile.docstore.mongo_swap import WRITES_KEPT, Rows, is_by, look, new_write, swap
+from voicefile.docstore.mongo_row import (
+    after,
+    conflict,
+    document_of,
+    events_of,
+    is_version,
+    rows_of,
+    shown,
+)
+from voicefile.docstore.mongo_swap import (
+    WRITES_KEPT,
+    Rows,
+    Swap,
+    is_by,
+    look,
+    look_each,
+    new_write,
+    swap,
+    swap_each,
+    swap_one,
+)
 from voicefile.docstore.mongo_together import Row, Together
 from voicefile.docstore.packing import Prepared, prepare, unpacked_body, values_of
-from voicefile.docstore.pending import joined
 from voicefile.docstore.port import (
     Collection,
     Document,
     DocumentExists,
     PendingEvent,
+    Replaced,
     StoreUnavailable,
     VersionConflict,
 )
@@ -38,6 +57,8 @@ BYTES_MAX = 16_000_000
 """What one document may hold; the server's own limit is 16 MiB with everything around it."""
 SETTLED_AT_ONCE = 100
 """A server may hold up other writes while a command lasts, and a lease waits for a few seconds."""
+CHANGED_AT_ONCE = 100
+"""The same of documents that are replaced together."""
 GRAVE_S = 300.0
 """What stays of a deleted document stays this long: ten times the time somebody asks for it."""
 
@@ -80,8 +101,8 @@ class MongoTable:
 
     def prepare(self, document: Document) -> Prepared:
         ready = prepare(self.collection, document)
-        shown = sum(len(_encoded(each)) for found in ready.values.values() for each in found)
-        if len(ready.body) + len(ready.pending or b"") + shown > BYTES_MAX:
+        beside = sum(len(_encoded(each)) for found in ready.values.values() for each in found)
+        if len(ready.body) + len(ready.pending or b"") + beside > BYTES_MAX:
             raise ValueError("the document is too large")
         return ready
 
@@ -133,23 +154,64 @@ class MongoTable:
         return document_of(found[0]) if found and "gone" not in found[0] else None
 
     async def replace(self, ready: Prepared) -> Document:
-        document, write = ready.document, new_write()
+        return await self._replaced(ready, Fate(self._patience))
+
+    async def replace_many(self, several: Sequence[Prepared]) -> list[Replaced]:
         fate = Fate(self._patience)
+        replaced: list[Replaced] = []
+        for start in range(0, len(several), CHANGED_AT_ONCE):
+            replaced += await self._each_replaced(several[start : start + CHANGED_AT_ONCE], fate)
+        return replaced
+
+    async def _each_replaced(self, several: Sequence[Prepared], fate: Fate) -> list[Replaced]:
+        found = await look_each(self.rows, [each.document.id for each in several], fate)
+        swaps = {}
+        for ready in several:
+            row = found.get(ready.document.id)
+            if row is not None and is_version(row, ready.document):
+                swaps[ready.document.id] = self._swap(ready, row)
+        done = await swap_each(self.rows, list(swaps.values()), fate) if swaps else set()
+        if done:
+            fate.bind()
+        return [
+            after(swaps[ready.document.id], ready)
+            if ready.document.id in done
+            else await self._outcome(ready, swaps.get(ready.document.id), fate)
+            for ready in several
+        ]
+
+    async def _outcome(self, ready: Prepared, tried: Swap | None, fate: Fate) -> Replaced:
+        """Goes on singly where a command for many did not change a document, or perhaps did."""
+        try:
+            if tried is None:
+                raise conflict(self.collection, ready.document)
+            if fate.doubtful and await swap_one(self.rows, tried, fate):
+                replaced = after(tried, ready)
+            else:
+                replaced = await self._replaced(ready, fate)
+        except (VersionConflict, DocumentExists) as refused:
+            return refused
+        fate.bind()
+        return replaced
+
+    async def _replaced(self, ready: Prepared, fate: Fate) -> Document:
         while True:
-            found = await self._stored(document, fate)
-            events = events_of(found)
-            known = {each.id for each in events}
-            brought = [each for each in document.pending if each.id not in known]
-            change = {"$set": {"version": document.version + 1, **self._content(ready)}}
-            push = {"pending": {"$each": _rows_of(brought)}}
-            if brought:
-                # The smaller number stays: who has waited longer keeps its place. It is set even
-                # where one stands, because the last event before these may be settled meanwhile.
-                change["$min"] = {"since": self._arrivals.number()}
-            if await swap(self.rows, found, change, write, fate, push=push if brought else None):
-                pending = joined(events, document.pending)
-                return replace(document, version=document.version + 1, pending=pending)
+            wanted = self._swap(ready, await self._stored(ready.document, fate))
+            if await swap_one(self.rows, wanted, fate):
+                return after(wanted, ready)
             # Somebody was faster. That it is another version now is said by the next look.
+
+    def _swap(self, ready: Prepared, found: Row) -> Swap:
+        document = ready.document
+        known = {each.id for each in events_of(found)}
+        brought = [each for each in document.pending if each.id not in known]
+        change = {"$set": {"version": document.version + 1, **self._content(ready)}}
+        push = {"pending": {"$each": rows_of(brought)}}
+        if brought:
+            # The smaller number stays: who has waited longer keeps its place. It is set even
+            # where one stands, because the last event before these may be settled meanwhile.
+            change["$min"] = {"since": self._arrivals.number()}
+        return Swap(found, change, new_write(), push if brought else None)
 
     async def delete(self, document: Document) -> None:
         write = new_write()
@@ -226,7 +288,7 @@ class MongoTable:
             moved = False
             for row in await self.rows.find(other, limit=limit):
                 values = values_of(self.collection, unpacked_body(row["body"]))
-                new = {"values": _shown(values), "shape": self.shape}
+                new = {"values": shown(values), "shape": self.shape}
                 seen = {"_id": row["_id"], "revision": row["revision"]}
                 moved = await self.rows.update_one(seen, {"$set": new}) or moved
 
@@ -243,12 +305,12 @@ class MongoTable:
             "writes": [write],
         }
         if document.pending:
-            row |= {"pending": _rows_of(document.pending), "since": self._arrivals.number()}
+            row |= {"pending": rows_of(document.pending), "since": self._arrivals.number()}
         return _New(ready, row, write)
 
     def _content(self, ready: Prepared) -> Row:
         shape = {} if self.shape is None else {"shape": self.shape}
-        return {"body": ready.body, "values": _shown(ready.values), **shape}
+        return {"body": ready.body, "values": shown(ready.values), **shape}
 
     async def _insert_surely(self, new: _New, outcome: Outcome, fate: Fate) -> None:
         """Goes on after a first attempt that was not simply stored."""
@@ -295,9 +357,8 @@ class MongoTable:
 
     async def _stored(self, document: Document, fate: Fate) -> Row:
         found = await look(self.rows, document.id, fate)
-        wanted = (document.version, document.tenant)
-        if found is None or (found.get("version"), found.get("tenant")) != wanted:
-            raise VersionConflict(f"{self.collection.name} {document.id} v{document.version}")
+        if found is None or not is_version(found, document):
+            raise conflict(self.collection, document)
         return found
 
     async def _leave_events(self, tenant: str, events: tuple[PendingEvent, ...]) -> str | None:
@@ -317,29 +378,6 @@ class Arrivals:
     def number(self) -> int:
         self._last = max(self._last + 1, time.time_ns())
         return self._last
-
-
-def document_of(row: Row) -> Document:
-    body = unpacked_body(row["body"])
-    return Document(row["_id"], row["tenant"], body, row["version"], events_of(row))
-
-
-def events_of(row: Row) -> tuple[PendingEvent, ...]:
-    return tuple(PendingEvent(**each) for each in row.get("pending", ()))
-
-
-def _rows_of(events: Sequence[PendingEvent]) -> list[Row]:
-    names = ("id", "topic", "key", "payload")
-    return [{name: getattr(each, name) for name in names} for each in events]
-
-
-def _shown(values: Mapping[str, frozenset[Any]]) -> Row:
-    """As an index takes them: a single value bare, since only so does its order serve a series."""
-    return {
-        name: next(iter(found)) if len(found) == 1 else list(found)
-        for name, found in values.items()
-        if found
-    }
 
 
 def _encoded(value: Indexed) -> bytes:

@@ -103,6 +103,10 @@ class Document:
     pending: tuple[PendingEvent, ...] = field(default=())
 
 
+Replaced = Document | VersionConflict | DocumentExists
+"""What became of one document of many: as it is stored now, or why it was not."""
+
+
 class DocStore(Protocol):
     """Keeps documents. Everything that returned is durable (survives kill -9 and power loss)."""
 
@@ -124,6 +128,15 @@ class DocStore(Protocol):
         Events settled meanwhile stay settled or reappear; consumers are idempotent by event id.
         Stored events that `document.pending` leaves out stay, in front. Tenants never change.
         Raises VersionConflict; DocumentExists if a unique index refuses.
+        """
+
+    async def replace_many(
+        self, collection: Collection, documents: Sequence[Document]
+    ) -> "list[Replaced]":
+        """Replaces documents, each atomic by itself, in one durable commit where it can.
+
+        Of each, in order: what `replace` would answer or raise. No id twice. A store that goes
+        away on the way tells the fate of each all the same, or is broken.
         """
 
     async def delete(self, collection: Collection, document: Document) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicefile.docstore.pending import LEFTOVERS
-from voicefile.docstore.port import Collection, Document, StoreBroken
+from voicefile.docstore.port import Collection, Document, Replaced, StoreBroken
 from voicefile.docstore.sqlite_schema import (
     connect_reader,
     connect_writer,
@@ -95,6 +95,13 @@ class SqliteDocStore:
         table = self._table(collection)
         row = table.prepare(document)
         return await self._writer.run(lambda db: table.replace(db, row))
+
+    async def replace_many(
+        self, collection: Collection, documents: Sequence[Document]
+    ) -> list[Replaced]:
+        table = self._table(collection)
+        rows = [table.prepare(each) for each in documents]
+        return await self._writer.run(lambda db: table.replace_many(db, rows))
 
     async def delete(self, collection: Collection, document: Document) -> None:
         table = self._table(collection)

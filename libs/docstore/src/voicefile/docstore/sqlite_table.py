@@ -27,6 +27,7 @@ from voicefile.docstore.port import (
     Document,
     DocumentExists,
     Index,
+    Replaced,
     VersionConflict,
 )
 
@@ -100,6 +101,15 @@ class Table:
             self._add_entries(db, name, document, added[name])
         self._note_pending(db, new)
         return new
+
+    def replace_many(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> list[Replaced]:
+        outcomes: list[Replaced] = []
+        for row in rows:
+            try:
+                outcomes.append(self.replace(db, row))
+            except (VersionConflict, DocumentExists) as refused:
+                outcomes.append(refused)
+        return outcomes
 
     def delete(self, db: sqlite3.Connection, document: Document) -> None:
         stored = self._stored(db, document)

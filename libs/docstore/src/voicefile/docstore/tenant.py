@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from voicefile.docstore.port import Collection, DocStore, Document, ForeignTenant
+from voicefile.docstore.port import Collection, DocStore, Document, ForeignTenant, Replaced
 
 
 class TenantCollection:
@@ -30,6 +30,10 @@ class TenantCollection:
 
     async def replace(self, document: Document) -> Document:
         return await self._store.replace(self._collection, self._own(document))
+
+    async def replace_many(self, documents: Sequence[Document]) -> list[Replaced]:
+        own = [self._own(each) for each in documents]
+        return await self._store.replace_many(self._collection, own)
 
     async def delete(self, document: Document) -> None:
         await self._store.delete(self._collection, self._own(document))
