@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 from prometheus_client import REGISTRY
+from tests.services.auth.dying import Dying, Killed
 from tests.services.auth.issuing_world import STARTED_S, Clock, Upload, an_auth, slug
 
 from voicefile.auth.issuing.customer import open_customer
@@ -290,32 +291,28 @@ async def test_a_slip_that_does_not_open_counts_as_forged(vault, partner):
     assert deed.object_id == stored.id
 
 
+async def test_blob_names_planted_in_another_document_hold_up_nothing(vault, partner):
+    """They stand beside the record, outside its MAC, and a unique index watches over them."""
+    uploads = await filed(vault, partner, 2)
+    robbed, richer = sorted(
+        [await vault.credential(partner, each.recording) for each in uploads], key=lambda s: s.id
+    )
+    names = robbed.document.body["blob_names"]
+    for found, planted in ((robbed, []), (richer, [*richer.document.body["blob_names"], *names])):
+        body = dict(found.document.body) | {"blob_names": planted}
+        await vault.docs.replace(ACCESS, dataclasses.replace(found.document, body=body))
+    vault.clock.s += vault.settings.epoch_max_s
+    assert (await rotate(vault.ports)).documents_rewrapped == 1
+    assert forged_records_in_the_way() == 1
+    # The other one was written anew, with its own names alone.
+    vault.clock.s += vault.settings.epoch_grace_s + 1
+    assert (await rotate(vault.ports)).epochs_destroyed == 1
+    assert await rewrapped(vault, uploads)
+    assert forged_records_in_the_way() == 0
+
+
 def forged_records_in_the_way():
     return REGISTRY.get_sample_value("voicefile_forged_records_in_the_way")
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Dying:
-    """A store and a root that kill their process at the n-th change."""
-
-    def __init__(self, port, lives):
-        self._port, self._lives = port, lives
-
-    def __getattr__(self, name):
-        found = getattr(self._port, name)
-        if name not in {"replace", "insert", "create_version", "destroy_version"}:
-            return found
-
-        async def dying(*args, **how):
-            self._lives[0] -= 1
-            if self._lives[0] == 0:
-                raise Killed
-            return await found(*args, **how)
-
-        return dying
 
 
 async def test_killed_at_every_step_it_is_taken_up_again(tmp_path):
@@ -373,11 +370,13 @@ async def test_a_lost_race_in_the_middle_is_made_up_for(vault, partner):
         def __getattr__(self, name):
             return getattr(vault.docs, name)
 
-        async def replace(self, collection, document):
-            if collection is ACCESS and document.id not in refused:
-                refused.append(document.id)
-                raise VersionConflict
-            return await vault.docs.replace(collection, document)
+        async def replace_many(self, collection, documents):
+            lost = [each for each in documents if each.id not in refused]
+            refused.extend(each.id for each in lost)
+            rest = [each for each in documents if each not in lost]
+            return [VersionConflict() for _ in lost] + await vault.docs.replace_many(
+                collection, rest
+            )
 
     contended = dataclasses.replace(
         vault.ports, access=access_documents(Contended(), vault.custody)

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from voicefile.auth.seal_record import Place, check_record, identity_version, seal_record
+from voicefile.auth.seal_record import Place, check_record, identity_version, sealed_body
 from voicefile.auth.store import (
     ACCESS,
     DEPLOYMENT,
@@ -25,7 +25,14 @@ from voicefile.auth.store import (
 )
 from voicefile.crypto.errors import Tampered, UnknownKey
 from voicefile.crypto.keyring import IdentityKey
-from voicefile.docstore.port import Collection, DocStore, Document, PendingEvent, Value
+from voicefile.docstore.port import (
+    Collection,
+    DocStore,
+    Document,
+    PendingEvent,
+    Replaced,
+    Value,
+)
 from voicefile.docstore.tenant import TenantCollection
 
 T = TypeVar("T", Access, Principal, Tenant, Reseller, Deployment)
@@ -118,9 +125,7 @@ class Records(Generic[T]):
         """The record under the current identity key, as a document holds it."""
         identity = await self._identities.identity(tenant)
         place = Place(self._collection.name, tenant, document_id)
-        sealed = seal_record(record, place=place, identity=identity)
-        # MessagePack and back: plain dicts and lists, bytes left alone, as every store keeps them.
-        body: dict[str, Value] = msgspec.msgpack.decode(msgspec.msgpack.encode(sealed))
+        body = sealed_body(record, place=place, identity=identity)
         return body | dict(self._beside(record))
 
 
@@ -182,10 +187,18 @@ class TenantRecords(Generic[T]):
         self, stored: Stored[T], record: T, *, pending: Sequence[PendingEvent] = ()
     ) -> Stored[T]:
         """Stores the change; new events join those that still wait. Raises VersionConflict."""
-        body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
-        waiting = (*stored.document.pending, *pending)
-        document = replace(stored.document, body=body, pending=waiting)
+        changed = await self._changed(stored, record)
+        document = replace(changed, pending=(*changed.pending, *pending))
         return Stored(record, await self._documents.replace(document))
+
+    async def replace_many(self, changes: Sequence[tuple[Stored[T], T]]) -> list[Replaced]:
+        """Stores many changes, each by itself; of each, in order, what became of it."""
+        changed = [await self._changed(stored, record) for stored, record in changes]
+        return await self._documents.replace_many(changed)
+
+    async def _changed(self, stored: Stored[T], record: T) -> Document:
+        body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
+        return replace(stored.document, body=body)
 
     async def delete(self, stored: Stored[T]) -> None:
         """Removes the record. Raises VersionConflict."""

@@ -16,7 +16,6 @@ believed moves on in any case, of every tenant, and later periods end when they 
 forged tenant nobody knows which periods its keys hang on: while one is there, none is destroyed.
 """
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,27 +23,16 @@ from msgspec.structs import replace
 
 from voicefile.auth.errors import NotFound
 from voicefile.auth.keys.held_up import tell_held_up
+from voicefile.auth.keys.rewrap import rewrap
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import RecordForged, Stored
-from voicefile.auth.store import ACCESS, Access, Deployment, Period, Recording, Slip, Tenant
+from voicefile.auth.store import ACCESS, Deployment, Period, Tenant
 from voicefile.auth.tenants.change_tenant import change_tenant, tenant_of
 from voicefile.auth.tenants.open_tenant import tenant_ids, the_deployment
-from voicefile.crypto.envelope import object_id
-from voicefile.crypto.errors import Tampered
-from voicefile.crypto.keyring import (
-    EpochKey,
-    EpochState,
-    KeyNamespace,
-    destroy_epoch,
-    open_epoch,
-    rewrap_slip,
-)
+from voicefile.crypto.keyring import EpochState, destroy_epoch, open_epoch
 from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.docstore.port import Document, VersionConflict
 from voicefile.identity.ids import PLATFORM
-
-BATCH_DOCUMENTS = 256
-"""Access documents that are re-wrapped at the same time: they share commits."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ async def rotate(ports: Ports) -> Rotated:
         async for tenant_id in tenant_ids(ports):
             try:
                 opened += await _renewed(tenant_id, current, ports=ports)
-                rewrapped += await _rewrapped(tenant_id, forged=forged, ports=ports)
+                rewrapped += await rewrap(tenant_id, forged=forged, ports=ports)
             except RecordForged as error:
                 forged.append(error)  # Its keys have to stay, but no other tenant waits.
             except NotFound:
@@ -126,76 +114,6 @@ async def _renewed(tenant_id: str, period: Period, *, ports: Ports) -> int:
 
 class _AlreadyDone(Exception):
     """Another instance was here first."""
-
-
-async def _rewrapped(tenant_id: str, *, forged: list[RecordForged], ports: Ports) -> int:
-    """Moves what this tenant's retired epochs wrap to its current one; adds what it can't move."""
-    keys = await _fresh_namespace(tenant_id, ports=ports)
-    done = 0
-    for epoch in keys.epochs:
-        if epoch.state is EpochState.RETIRED:
-            done += await _emptied(tenant_id, epoch.id, forged=forged, ports=ports)
-    return done
-
-
-async def _emptied(
-    tenant_id: str, epoch_id: str, *, forged: list[RecordForged], ports: Ports
-) -> int:
-    records = ports.access.of(tenant_id)
-    new = await ports.custody.epoch(tenant_id)
-    done = 0
-    batch = await records.sift("epoch", epoch_id, limit=BATCH_DOCUMENTS)
-    while batch.last:
-        forged += batch.forged
-        old = await ports.custody.epoch(tenant_id, epoch_id)
-        async with asyncio.TaskGroup() as writes:
-            tasks = [
-                writes.create_task(_move(stored, old, new, forged=forged, ports=ports))
-                for stored in batch.believed
-            ]
-        done += sum(task.result() for task in tasks)
-        batch = await records.sift("epoch", epoch_id, after=batch.last, limit=BATCH_DOCUMENTS)
-    return done
-
-
-async def _move(
-    stored: Stored[Access],
-    old: EpochKey,
-    new: EpochKey,
-    *,
-    forged: list[RecordForged],
-    ports: Ports,
-) -> int:
-    try:
-        await ports.access.of(stored.tenant).replace(stored, _rewrapped_access(stored, old, new))
-    except VersionConflict:
-        # Somebody changed it meanwhile; it still names the epoch, so the next pass finds it.
-        return 0
-    except Tampered:
-        # It carries its MAC, but what it wraps does not open: nothing to move.
-        forged.append(RecordForged(stored.document))
-        return 0
-    return 1
-
-
-def _rewrapped_access(stored: Stored[Access], old: EpochKey, new: EpochKey) -> Access:
-    access, subject = stored.record, stored.record.subject
-    return replace(
-        access,
-        subject=replace(subject, key=_moved(subject.key, object_id(subject.id, "key"), old, new)),
-        recordings=tuple(_moved_recording(each, old, new) for each in access.recordings),
-    )
-
-
-def _moved_recording(recording: Recording, old: EpochKey, new: EpochKey) -> Recording:
-    slip = _moved(recording.slip, object_id(recording.id, "slip"), old, new)
-    return replace(recording, slip=slip)
-
-
-def _moved(slip: Slip, name: bytes, old: EpochKey, new: EpochKey) -> Slip:
-    if slip.epoch != old.id:
-        return slip
-    return Slip(new.id, rewrap_slip(slip.sealed, name, old=old, new=new))
 
 
 async def _destroy_ended(*, ports: Ports) -> int:
@@ -265,11 +183,6 @@ async def _forget_period(period: Period, *, ports: Ports) -> None:
         await ports.deployments.of(PLATFORM).replace(
             deployment, replace(deployment.record, periods=periods)
         )
-
-
-async def _fresh_namespace(tenant_id: str, *, ports: Ports) -> KeyNamespace:
-    ports.custody.forget(tenant_id)
-    return await ports.custody.namespace(tenant_id)
 
 
 def _deed(action: Action, tenant_id: str) -> Deed:
