@@ -187,18 +187,18 @@ class TenantRecords(Generic[T]):
         self, stored: Stored[T], record: T, *, pending: Sequence[PendingEvent] = ()
     ) -> Stored[T]:
         """Stores the change; new events join those that still wait. Raises VersionConflict."""
-        changed = await self._changed(stored, record)
-        document = replace(changed, pending=(*changed.pending, *pending))
+        body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
+        waiting = (*stored.document.pending, *pending)
+        document = replace(stored.document, body=body, pending=waiting)
         return Stored(record, await self._documents.replace(document))
 
     async def replace_many(self, changes: Sequence[tuple[Stored[T], T]]) -> list[Replaced]:
         """Stores many changes, each by itself; of each, in order, what became of it."""
-        changed = [await self._changed(stored, record) for stored, record in changes]
-        return await self._documents.replace_many(changed)
-
-    async def _changed(self, stored: Stored[T], record: T) -> Document:
-        body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
-        return replace(stored.document, body=body)
+        documents = []
+        for stored, record in changes:
+            body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
+            documents.append(replace(stored.document, body=body))
+        return await self._documents.replace_many(documents)
 
     async def delete(self, stored: Stored[T]) -> None:
         """Removes the record. Raises VersionConflict."""
