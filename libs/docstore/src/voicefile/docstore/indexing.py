@@ -1,6 +1,7 @@
 """What an index sees of a body: the values at a dotted path, across lists."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 from voicefile.docstore.port import Value
 
@@ -12,19 +13,28 @@ INT_MAX = 2**63 - 1
 
 def indexed_values(body: Mapping[str, Value], path: str) -> frozenset[Indexed]:
     """Every str, bytes and int at `path`; where the path crosses a list, every element counts."""
-    return frozenset(_leaves(body, path.split(".")))
+    nodes: Iterable[Value] = (body,)
+    for part in path.split("."):
+        nodes = [node.get(part) for node in _flat(nodes) if isinstance(node, Mapping)]
+    return frozenset(node for node in _flat(nodes) if _is_indexed(node))
 
 
-def _leaves(node: Value, parts: list[str]) -> Iterator[Indexed]:
-    if isinstance(node, (list, tuple)):
-        for element in node:
-            yield from _leaves(element, parts)
-    elif parts:
-        if isinstance(node, Mapping):
-            yield from _leaves(node.get(parts[0]), parts[1:])
-    elif isinstance(node, (str, bytes)):
-        yield node
-    elif isinstance(node, int) and not isinstance(node, bool):
-        if not INT_MIN <= node <= INT_MAX:
-            raise ValueError("an indexed number has more than 64 bits")
-        yield node
+def _flat(nodes: Iterable[Value]) -> list[Value]:
+    """The same with each list's elements in its place, however deep."""
+    flat: list[Value] = []
+    for node in nodes:
+        if isinstance(node, (list, tuple)):
+            flat += _flat(node)
+        else:
+            flat.append(node)
+    return flat
+
+
+def _is_indexed(node: Value) -> TypeGuard[Indexed]:
+    if isinstance(node, (str, bytes)):
+        return True
+    if not isinstance(node, int) or isinstance(node, bool):
+        return False
+    if not INT_MIN <= node <= INT_MAX:
+        raise ValueError("an indexed number has more than 64 bits")
+    return True

@@ -21,7 +21,7 @@ from voicefile.docstore.packing import (
     unpacked_events,
     values_of,
 )
-from voicefile.docstore.pending import joined, without
+from voicefile.docstore.pending import without
 from voicefile.docstore.port import (
     Collection,
     Document,
@@ -30,6 +30,7 @@ from voicefile.docstore.port import (
     Replaced,
     VersionConflict,
 )
+from voicefile.docstore.sqlite_many import ROWS_MAX, Change, after, is_version, write_changes
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -63,14 +64,14 @@ class Table:
         document = row.document
         self._refuse_duplicates(db, document, row.values)
         done = db.execute(
-            self._sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING"),
+            self.sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING"),
             (document.id, document.tenant, row.body, row.pending),
         )
         if done.rowcount == 0:
             raise DocumentExists(f"{self.collection.name} {document.id}")
         for name, values in row.values.items():
             self._add_entries(db, name, document, values)
-        self._note_pending(db, document)
+        self.note_pending(db, document)
         return replace(document, version=1)
 
     def insert_many(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> None:
@@ -90,19 +91,39 @@ class Table:
         # What it has already is nobody else's: most changes leave all of that as it is.
         added = {name: values - before[name] for name, values in row.values.items()}
         self._refuse_duplicates(db, document, added)
-        pending = joined(stored.pending, document.pending)
-        new = replace(document, version=stored.version + 1, pending=pending)
+        new = after(row, stored)
         db.execute(
-            self._sql("UPDATE DOCUMENTS SET version = ?, body = ?, pending = ? WHERE id = ?"),
-            (new.version, row.body, packed_events(pending), new.id),
+            self.sql("UPDATE DOCUMENTS SET version = ?, body = ?, pending = ? WHERE id = ?"),
+            (new.version, row.body, packed_events(new.pending), new.id),
         )
         for name, values in row.values.items():
             self._drop_entries(db, name, document, before[name] - values)
             self._add_entries(db, name, document, added[name])
-        self._note_pending(db, new)
+        self.note_pending(db, new)
         return new
 
     def replace_many(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> list[Replaced]:
+        """Few statements for all: between two of them Python has to be waited for."""
+        held = self._many(db, [row.document.id for row in rows])
+        before = {name: values_of(self.collection, each.body) for name, each in held.items()}
+        if len({row.document.id for row in rows}) < len(rows) or any(
+            row.values[name] - before.get(row.document.id, {}).get(name, frozenset())
+            for row in rows
+            for name, index in self.indexes.items()
+            if index.unique
+        ):
+            # Whether a unique value is free may depend on what became of the documents before.
+            return self._replace_in_turn(db, rows)
+        changes = [
+            Change(row, after(row, held[row.document.id]), before[row.document.id])
+            for row in rows
+            if is_version(held.get(row.document.id), row.document)
+        ]
+        write_changes(db, self, changes)
+        done = {each.new.id: each.new for each in changes}
+        return [done.get(row.document.id) or self._conflict(row.document) for row in rows]
+
+    def _replace_in_turn(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> list[Replaced]:
         outcomes: list[Replaced] = []
         for row in rows:
             try:
@@ -129,7 +150,7 @@ class Table:
             self._remove(db, stored)
             return
         db.execute(
-            self._sql("UPDATE DOCUMENTS SET pending = ? WHERE id = ?"),
+            self.sql("UPDATE DOCUMENTS SET pending = ? WHERE id = ?"),
             (packed_events(left.pending), document_id),
         )
         if not left.pending:
@@ -138,6 +159,15 @@ class Table:
     def get(self, db: sqlite3.Connection, document_id: str) -> Document | None:
         found = self._select(db, "FROM DOCUMENTS d WHERE d.id = ?", (document_id,))
         return found[0] if found else None
+
+    def _many(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        for start in range(0, len(ids), ROWS_MAX):
+            some = ids[start : start + ROWS_MAX]
+            places = ", ".join("?" * len(some))
+            source = f"FROM DOCUMENTS d WHERE d.id IN ({places})"
+            found |= {each.id: each for each in self._select(db, source, tuple(some))}
+        return found
 
     def scan(
         self, db: sqlite3.Connection, tenant: str | None, after: str, limit: int
@@ -181,7 +211,7 @@ class Table:
 
     def fill(self, db: sqlite3.Connection, index: Index) -> None:
         """Enters all stored documents into an index that was declared after them."""
-        for row in db.execute(self._sql("SELECT id, tenant, body FROM DOCUMENTS")):
+        for row in db.execute(self.sql("SELECT id, tenant, body FROM DOCUMENTS")):
             document = Document(row[0], row[1], unpacked_body(row[2]))
             values = indexed_values(document.body, index.path)
             self._add_entries(db, index.name, document, values)
@@ -199,7 +229,7 @@ class Table:
         source = "FROM ENTRIES e CROSS JOIN DOCUMENTS d ON d.id = e.id WHERE "
         if tenant is not None:
             source, key = source + "e.tenant = ? AND ", (tenant, *key)
-        source = self._sql(source, index)
+        source = self.sql(source, index)
         found = self._select(db, source + where + " LIMIT ?", (*key, max(limit, 0)))
         return list({document.id: document for document in found}.values())
 
@@ -209,14 +239,17 @@ class Table:
         columns = "SELECT d.id, d.tenant, d.version, d.body, d.pending "
         return [
             Document(row[0], row[1], unpacked_body(row[3]), row[2], unpacked_events(row[4]))
-            for row in db.execute(self._sql(columns + source), key)
+            for row in db.execute(self.sql(columns + source), key)
         ]
 
     def _stored(self, db: sqlite3.Connection, document: Document) -> Document:
         stored = self.get(db, document.id)
-        if stored is None or stored.version != document.version or stored.tenant != document.tenant:
-            raise VersionConflict(f"{self.collection.name} {document.id} v{document.version}")
+        if stored is None or not is_version(stored, document):
+            raise self._conflict(document)
         return stored
+
+    def _conflict(self, document: Document) -> VersionConflict:
+        return VersionConflict(f"{self.collection.name} {document.id} v{document.version}")
 
     def _refuse_duplicates(
         self,
@@ -227,7 +260,7 @@ class Table:
         for name, index in self.indexes.items():
             if not index.unique:
                 continue
-            owner = self._sql("SELECT id FROM ENTRIES WHERE value = ?", name)
+            owner = self.sql("SELECT id FROM ENTRIES WHERE value = ?", name)
             for value in values[name]:
                 found = db.execute(owner, (value,)).fetchone()
                 if found is not None and found[0] != document.id:
@@ -238,7 +271,7 @@ class Table:
     ) -> None:
         for value in values:
             db.execute(
-                self._sql("INSERT INTO ENTRIES VALUES (?, ?, ?)", index),
+                self.sql("INSERT INTO ENTRIES VALUES (?, ?, ?)", index),
                 (document.tenant, value, document.id),
             )
 
@@ -247,18 +280,18 @@ class Table:
     ) -> None:
         for value in values:
             db.execute(
-                self._sql("DELETE FROM ENTRIES WHERE tenant = ? AND value = ? AND id = ?", index),
+                self.sql("DELETE FROM ENTRIES WHERE tenant = ? AND value = ? AND id = ?", index),
                 (document.tenant, value, document.id),
             )
 
     def _remove(self, db: sqlite3.Connection, stored: Document) -> None:
-        db.execute(self._sql("DELETE FROM DOCUMENTS WHERE id = ?"), (stored.id,))
+        db.execute(self.sql("DELETE FROM DOCUMENTS WHERE id = ?"), (stored.id,))
         for name, values in values_of(self.collection, stored.body).items():
             self._drop_entries(db, name, stored, values)
         if stored.pending:
             self._forget_pending(db, stored.id)
 
-    def _note_pending(self, db: sqlite3.Connection, document: Document) -> None:
+    def note_pending(self, db: sqlite3.Connection, document: Document) -> None:
         if document.pending:
             db.execute(
                 "INSERT INTO pending (collection, id) VALUES (?, ?)"
@@ -272,7 +305,7 @@ class Table:
             (self.collection.name, document_id),
         )
 
-    def _sql(self, text: str, index: str | None = None) -> str:
+    def sql(self, text: str, index: str | None = None) -> str:
         """The statement with its tables' names, which came through `_NAME` and no further."""
         if index is not None:
             text = text.replace("ENTRIES", self.entries(index))
