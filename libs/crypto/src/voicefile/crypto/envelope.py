@@ -97,20 +97,12 @@ class Context:
     def __post_init__(self) -> None:
         if (self.kind is Kind.WRAPPED_KEY) != (self.wrapping_key is not None):
             raise Malformed("a wrapped key, and nothing else, names its wrapping key")
-        if self.tenant:
-            _raw_id(self.tenant)
+        _whose(self.deployment, self.tenant)
 
     def encode(self) -> bytes:
         """Every field with its tag and length; no encoding is the beginning of another."""
-        parts = [
-            _tlv(1, self.deployment),
-            _tlv(2, bytes.fromhex(self.tenant)),
-            _tlv(3, self.object_id),
-            _tlv(4, bytes((self.kind,))),
-        ]
-        if self.wrapping_key is not None:
-            parts.append(_tlv(5, self.wrapping_key))
-        return b"".join(parts)
+        whose = _whose(self.deployment, self.tenant)
+        return whose + _tlv(3, self.object_id) + _what(self.kind, self.wrapping_key)
 
 
 class Envelope(Secret):
@@ -251,6 +243,18 @@ def _checked_suite(header: bytes, kind: Kind) -> Suite:
 
 def _tlv(tag: int, value: bytes) -> bytes:
     return _LENGTH.pack(tag, len(value)) + value
+
+
+# Kept: whoever wraps many keys does it for few tenants, under fewer keys.
+@functools.lru_cache(maxsize=256)
+def _whose(deployment: bytes, tenant: str) -> bytes:
+    return _tlv(1, deployment) + _tlv(2, _raw_id(tenant) if tenant else b"")
+
+
+@functools.lru_cache(maxsize=256)
+def _what(kind: Kind, wrapping_key: bytes | None) -> bytes:
+    kind_of = _tlv(4, bytes((kind,)))
+    return kind_of if wrapping_key is None else kind_of + _tlv(5, wrapping_key)
 
 
 def _raw_id(id_hex: str) -> bytes:
