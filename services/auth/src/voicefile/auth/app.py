@@ -17,6 +17,7 @@ from voicefile.auth.issuing.internal_routes import ingest_router
 from voicefile.auth.keys.custody import Custody
 from voicefile.auth.keys.held_up import in_the_way
 from voicefile.auth.keys.rotate import rotate
+from voicefile.auth.keys.signing_keys import OwnKeys
 from voicefile.auth.listening import access_metrics, access_routes, access_store
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.doors import Doors, doors_of
@@ -45,7 +46,6 @@ from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import Collection, DocStore
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
-from voicefile.identity.ids import PLATFORM
 from voicefile.identity.tokens import TokenVerifier
 
 COLLECTIONS: Sequence[Collection] = (
@@ -90,7 +90,7 @@ def build(
     )
     custody = Custody(root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s)
     ports = ports_of(docs, custody, deeds=deeds, pins=pool, settings=settings, now_s=now_s)
-    tokens = TokenVerifier(OwnKeys(custody), issuer=deployment, now=now_s)
+    tokens = TokenVerifier(OwnKeys(ports), issuer=deployment, now=now_s)
     doors = doors_of(
         ports,
         pool=pool,
@@ -166,17 +166,6 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
         tell_forgeries(app, ports.deeds)
         tell_refused_doors(app, ports.deeds)
     return public, internal
-
-
-class OwnKeys:
-    """The keys auth signs tokens with, as its own routes check them."""
-
-    def __init__(self, custody: Custody) -> None:
-        self._custody = custody
-
-    async def find(self, kid: str) -> bytes | None:
-        published = await self._custody.published_keys(PLATFORM)
-        return next((public for found, public in published if found == kid), None)
 
 
 @asynccontextmanager

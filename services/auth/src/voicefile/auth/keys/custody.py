@@ -157,11 +157,6 @@ class Custody:
         """Signs access tokens and what others must believe about tenants."""
         return await self.receipt_signer(PLATFORM)
 
-    async def published_keys(self, tenant: str) -> list[tuple[str, bytes]]:
-        """The public halves of all signing keys there ever were, by id. Raises UnknownKey."""
-        keys = await self.namespace(tenant)
-        return [(version.id, version.public) for version in keys.receipt_versions]
-
     async def sealing_key(self, tenant: str, keys: KeyNamespace) -> SealingKey:
         """The public key of the namespace's open epoch, signed."""
         epoch = keys.current_epoch

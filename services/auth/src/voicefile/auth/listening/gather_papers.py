@@ -5,6 +5,7 @@ The receipt and its key are auth's, the proofs and deeds are the log's. Reading 
 
 from dataclasses import dataclass, field
 
+from voicefile.auth.keys.signing_keys import published_keys
 from voicefile.auth.listening import access_deeds
 from voicefile.auth.listening.access_errors import NotHearable
 from voicefile.auth.listening.ask_audit import ask_papers
@@ -53,7 +54,7 @@ async def gather_papers(
     told = await ask_papers(doors.audit, listener.tenant, recording_id)
     return GatheredPapers(
         receipt=details.receipt,
-        receipt_keys=await custody.published_keys(listener.tenant),
+        receipt_keys=await published_keys(listener.tenant, ports=doors.ports),
         proof=told["proof"],
         receipt_key_proof=told["receipt_key_proof"],
         log_key=told["log_key"],

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Depends, Path, Request
 
-from voicefile.auth.errors import NotFound, NotRecognised, TokenRequestUnclear
+from voicefile.auth.errors import NotRecognised, TokenRequestUnclear
 from voicefile.auth.keys.compact_jws import public_jwk
+from voicefile.auth.keys.signing_keys import published_keys
 from voicefile.auth.listening.visitors import web_visitor
 from voicefile.auth.ports import Ports
 from voicefile.auth.schemas import AccessTokenAnswer, Id, JwkSet, StaffSessionBody
@@ -16,7 +17,6 @@ from voicefile.auth.throttling.throttles import Throttles
 from voicefile.auth.tokens.client_assertion import TYPE, Assertion, read_assertion
 from voicefile.auth.tokens.issue_token import AccessToken, ClientSecret, issue_token
 from voicefile.auth.tokens.staff_sessions import SignIn, sign_in
-from voicefile.crypto.errors import UnknownKey
 from voicefile.crypto.secret import SecretText
 from voicefile.identity.guard import open_to_all
 from voicefile.identity.ids import PLATFORM
@@ -127,10 +127,7 @@ def _basic(header: str) -> ClientSecret:
 
 
 async def _published(tenant: str, *, ports: Ports) -> JwkSet:
-    try:
-        keys = await ports.custody.published_keys(tenant)
-    except UnknownKey:
-        raise NotFound from None
+    keys = await published_keys(tenant, ports=ports)
     return JwkSet(keys=[public_jwk(kid, public) for kid, public in keys])
 
 
