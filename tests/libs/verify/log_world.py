@@ -112,10 +112,13 @@ class Log:
             self.add(Action.ACTION_RECORDINGS_LISTED)
 
     def open(self):
+        return self.add(Action.ACTION_TENANT_OPENED, self.tenant, commitment=self.named_key())
+
+    def named_key(self):
+        """What a deed commits to that names the receipt key."""
         key = self.keys.receipt_key
         told = b"voicefile/receipt-key\x00" + key.kid.encode() + key.public
-        commitment = hashlib.sha256(told).digest()
-        return self.add(Action.ACTION_TENANT_OPENED, self.tenant, commitment=commitment)
+        return hashlib.sha256(told).digest()
 
     def leaves(self):
         label = b"voicefile/deed\x00"

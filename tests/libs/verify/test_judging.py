@@ -132,6 +132,31 @@ def test_a_key_the_log_never_named_is_refused(filing):
     assert found == [("receipt.jws", "signature"), ("receipt-key.json", "x")]
 
 
+def named_later(filing, kid, commitment):
+    """The same filing, its key named by a deed of its own and not by the tenant's opening."""
+    at = filing.log.add(Action.ACTION_SIGNING_KEY_ADDED, kid, commitment=commitment)
+    return dataclasses.replace(filing, opened_at=at)
+
+
+def test_a_key_that_was_added_later_is_named_by_a_deed_of_its_own(filing):
+    kid = filing.log.keys.receipt_key.kid
+    later = named_later(filing, kid, filing.log.named_key())
+    assert judged(later, bundle(later.papers())).proven
+
+
+@pytest.mark.parametrize(
+    ("kid", "commitment", "place"),
+    [
+        ("cc" * 16, None, ("receipt-key.tlog-proof", "deed object_id")),
+        (None, bytes(32), ("receipt-key.json", "x")),
+    ],
+)
+def test_a_deed_about_another_key_names_none(filing, kid, commitment, place):
+    own = filing.log.keys.receipt_key.kid
+    other = named_later(filing, kid or own, commitment or filing.log.named_key())
+    assert place in wrong(judged(other, bundle(other.papers())))
+
+
 def test_a_receipts_signature_is_the_one_pyjwt_checks(filing):
     public = Ed25519PublicKey.from_public_bytes(filing.log.keys.receipt_key.public)
     claims = jwt.decode(filing.receipt, public, algorithms=["EdDSA"])

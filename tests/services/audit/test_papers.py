@@ -19,7 +19,7 @@ from voicefile.translog.merkle import leaf_hash
 from voicefile.translog.proof_text import TlogProof
 from voicefile.translog.proofs import verify_inclusion
 from voicefile.verify.deed_list import parse_deeds
-from voicefile.verify.deed_wire import ACTIONS, word
+from voicefile.verify.deed_wire import ACTIONS, read_deed, word
 
 RECORDING = new_id()
 BOUNDS = Bounds(entries=3, steps=4)
@@ -86,6 +86,40 @@ async def test_a_recording_with_very_many_deeds_shows_the_first(docs, tenant, fi
     whole = parse_deeds((await gather_papers(docs, tenant, RECORDING, bounds=BOUNDS)).deeds)
     few = await gather_papers(docs, tenant, RECORDING, bounds=BOUNDS, deeds_max=5)
     assert parse_deeds(few.deeds) == whole[:5]
+
+
+async def test_a_receipt_signed_by_a_later_key_is_proven_with_the_deed_that_added_it(
+    docs, tenant, filed, instance
+) -> None:
+    added, recording, early = new_id(), new_id(), new_id()
+    named = {"commitment": b"\x01" * 32, "related_id": added}
+    await filed.append(
+        [
+            deed(tenant, instance, Action.ACTION_ACCESS_ISSUED, early, commitment=bytes(32)),
+            deed(tenant, instance, Action.ACTION_SIGNING_KEY_ADDED, added, commitment=b"\x02" * 32),
+            deed(tenant, instance, Action.ACTION_RECORDING_JOINED, recording, **named),
+        ]
+    )
+    await filed.publish(tenant)
+
+    async def key_of_receipt(asked: str) -> Any:
+        papers = await gather_papers(docs, tenant, asked, bounds=BOUNDS)
+        return read_deed(papers.receipt_key.entry.entry)
+
+    assert (await key_of_receipt(recording)).object_id == added
+    for asked in (early, RECORDING):
+        assert (await key_of_receipt(asked)).object_id == tenant
+
+
+async def test_a_receipt_whose_key_the_log_does_not_name_has_no_papers(
+    docs, tenant, filed, instance
+) -> None:
+    recording = new_id()
+    named = {"commitment": bytes(32), "related_id": new_id()}
+    await filed.append([deed(tenant, instance, Action.ACTION_ACCESS_ISSUED, recording, **named)])
+    await filed.publish(tenant)
+    with pytest.raises(NotFound):
+        await gather_papers(docs, tenant, recording, bounds=BOUNDS)
 
 
 async def test_nothing_is_told_of_a_foreign_or_a_missing_recording(

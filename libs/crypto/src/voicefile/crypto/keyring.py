@@ -11,19 +11,58 @@ Functions answer a new namespace and never change the old one: write it durably 
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from voicefile.crypto.envelope import ID_BYTES, Context, Kind, object_id, unwrap, wrap
-from voicefile.crypto.errors import EpochGone, EpochInUse, UnknownKey, WrongRoot
+from voicefile.crypto.errors import (
+    EpochGone,
+    EpochInUse,
+    Reason,
+    Tampered,
+    WrongRoot,
+)
+from voicefile.crypto.namespace import (
+    EPOCH_LIFE_MAX_S,
+    EPOCH_OPEN_MAX_S,
+    Epoch,
+    EpochState,
+    IdentityVersion,
+    KeyNamespace,
+    KeyRole,
+    ReceiptVersion,
+    WrappedKey,
+)
 from voicefile.crypto.primitives import SealingKeyPair, SigningKey, hkdf_expand_sha512, open_sealed
 from voicefile.crypto.rootkey import RootKey
 from voicefile.crypto.secret import KEY_BYTES, Secret, SecretKey
 
-EPOCH_OPEN_MAX_S = 6 * 86_400
-"""After this an epoch gets a successor: one day is left to re-wrap what lives."""
-EPOCH_LIFE_MAX_S = 7 * 86_400
-"""By this age an epoch's keys are destroyed: with 28 days of key backups, 35 days in all."""
+__all__ = [
+    "EPOCH_LIFE_MAX_S",
+    "EPOCH_OPEN_MAX_S",
+    "Epoch",
+    "EpochKey",
+    "EpochState",
+    "IdentityKey",
+    "IdentityVersion",
+    "KeyNamespace",
+    "KeyRole",
+    "Purpose",
+    "ReceiptVersion",
+    "WrappedKey",
+    "create_namespace",
+    "destroy_epoch",
+    "open_epoch",
+    "renew_identity_key",
+    "renew_receipt_key",
+    "rewrap_lasting",
+    "rewrap_slip",
+    "sealing_key_statement",
+    "slip_context",
+    "unlock_epoch",
+    "unlock_identity_key",
+    "unlock_receipt_key",
+]
 
 _IDENTITY_LABEL = b"voicefile/identity\x00"
 _SEALING_LABEL = b"voicefile/sealing-key\x00"
@@ -48,121 +87,6 @@ class Purpose(StrEnum):
     """Names the buckets in which tries are counted; of the directory, like the next."""
     LOCATOR = "locator"
     """Of the deployment's directory alone, whose namespace has no tenant."""
-
-
-class EpochState(StrEnum):
-    """How far an epoch's life has come."""
-
-    OPEN = "open"
-    RETIRED = "retired"
-    """Nothing new is wrapped under it; what lives is being re-wrapped."""
-    DESTROYED = "destroyed"
-
-
-class KeyRole(StrEnum):
-    """What a wrapped key of a namespace is: part of the context it is wrapped for."""
-
-    IDENTITY = "identity-key"
-    EPOCH = "epoch-key"
-    SEALING = "sealing-key"
-    RECEIPT = "receipt-key"
-
-
-@dataclass(frozen=True, slots=True)
-class WrappedKey:
-    """A key as the root wrapped it."""
-
-    root_version: str
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityVersion:
-    """One version of a tenant's identity key, wrapped."""
-
-    id: str
-    created_at_s: int
-    wrapped: WrappedKey
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptVersion:
-    """One version of the key that signs a tenant's receipts."""
-
-    id: str
-    created_at_s: int
-    public: bytes
-    wrapped: WrappedKey
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One generation of the keys that wrap slips; its wrapped parts are empty once destroyed."""
-
-    id: str
-    opened_at_s: int
-    state: EpochState
-    root_version: str
-    wrapped_key: bytes
-    wrapped_sealing_secret: bytes
-    sealing_public: bytes
-
-    def wants_successor(self, now_s: float) -> bool:
-        """Whether it is time for the next epoch."""
-        return self.state is EpochState.OPEN and now_s - self.opened_at_s >= EPOCH_OPEN_MAX_S
-
-    def is_overdue(self, now_s: float) -> bool:
-        """Whether its keys should be gone: erased recordings could still be opened elsewhere."""
-        age_s = now_s - self.opened_at_s
-        return self.state is not EpochState.DESTROYED and age_s >= EPOCH_LIFE_MAX_S
-
-
-@dataclass(frozen=True, slots=True)
-class KeyNamespace:
-    """All keys of a tenant, wrapped; the newest of each kind last. No tenant: the directory."""
-
-    tenant: str
-    identity_versions: tuple[IdentityVersion, ...]
-    epochs: tuple[Epoch, ...]
-    receipt_versions: tuple[ReceiptVersion, ...]
-
-    @property
-    def current_epoch(self) -> Epoch:
-        """The open one. Raises UnknownKey."""
-        for epoch in reversed(self.epochs):
-            if epoch.state is EpochState.OPEN:
-                return epoch
-        raise UnknownKey("the namespace has no open epoch")
-
-    def epoch(self, epoch_id: str) -> Epoch:
-        """The epoch of that id. Raises UnknownKey."""
-        for epoch in self.epochs:
-            if epoch.id == epoch_id:
-                return epoch
-        raise UnknownKey("no such epoch")
-
-    def epochs_under(self, root_version: str) -> list[Epoch]:
-        """The epochs that die with this root version."""
-        return [epoch for epoch in self.epochs if epoch.root_version == root_version]
-
-    def identity_version(self, version_id: str | None = None) -> IdentityVersion:
-        """The identity key of that id, or the newest. Raises UnknownKey."""
-        for version in reversed(self.identity_versions):
-            if version_id in {None, version.id}:
-                return version
-        raise UnknownKey("no such identity key")
-
-    def receipt_version(self, version_id: str | None = None) -> ReceiptVersion:
-        """The receipt key of that id, or the newest. Raises UnknownKey."""
-        for version in reversed(self.receipt_versions):
-            if version_id in {None, version.id}:
-                return version
-        raise UnknownKey("no such receipt key")
-
-    def lasting_roots(self) -> set[str]:
-        """The root versions that must never be destroyed while the tenant lives."""
-        identity = {version.wrapped.root_version for version in self.identity_versions}
-        return identity | {version.wrapped.root_version for version in self.receipt_versions}
 
 
 class IdentityKey(Secret):
@@ -273,6 +197,36 @@ async def renew_receipt_key(
     wrapped = await _wrapped(root, root_version, key.seed, context)
     version = ReceiptVersion(version_id, int(now_s), key.public, wrapped)
     return replace(namespace, receipt_versions=(*namespace.receipt_versions, version))
+
+
+async def rewrap_lasting(
+    root: RootKey, namespace: KeyNamespace, *, deployment: bytes, root_version: str
+) -> KeyNamespace:
+    """Identity and receipt keys as they are, under another lasting root version.
+
+    Each is opened again before it is answered: soon there will be no other copy.
+    """
+    _require_lasting(namespace, root_version)
+
+    async def moved(wrapped: WrappedKey, role: KeyRole, key_id: str) -> WrappedKey:
+        if wrapped.root_version == root_version:
+            return wrapped
+        context = _root_context(deployment, namespace.tenant, role, key_id)
+        key = await _unwrapped(root, wrapped, context)
+        new = await _wrapped(root, root_version, key, context)
+        if await _unwrapped(root, new, context) != key:
+            raise Tampered(Reason.BOX)
+        return new
+
+    identity = [
+        replace(each, wrapped=await moved(each.wrapped, KeyRole.IDENTITY, each.id))
+        for each in namespace.identity_versions
+    ]
+    receipts = [
+        replace(each, wrapped=await moved(each.wrapped, KeyRole.RECEIPT, each.id))
+        for each in namespace.receipt_versions
+    ]
+    return replace(namespace, identity_versions=tuple(identity), receipt_versions=tuple(receipts))
 
 
 async def open_epoch(

@@ -18,6 +18,7 @@ from voicefile.verify.deed_wire import (
     ACCESS_ISSUED,
     DONE,
     RECORDING_JOINED,
+    SIGNING_KEY_ADDED,
     TENANT_OPENED,
     Deed,
 )
@@ -87,11 +88,13 @@ def keys_place(case: Case) -> None:
 
 
 def keys_deed(case: Case) -> None:
-    """That deed is the opening of this tenant, and it committed to this very key."""
+    """That deed opened this tenant or gave it a key, and it committed to this very one."""
     deed, tenant = case.key_entry.deed, case.receipt.tenant
-    _require_deed(KEY_PROOF, deed, {TENANT_OPENED}, tenant)
-    if deed.object_id != tenant:
+    _require_deed(KEY_PROOF, deed, {TENANT_OPENED, SIGNING_KEY_ADDED}, tenant)
+    if deed.action == TENANT_OPENED and deed.object_id != tenant:
         raise Refuted(KEY_PROOF, "deed object_id", "the opening of another tenant")
+    if deed.action == SIGNING_KEY_ADDED and deed.object_id != case.receipt.kid:
+        raise Refuted(KEY_PROOF, "deed object_id", "about another key than the receipt names")
     if deed.commitment != case.receipt_key.commitment:
         raise Refuted(RECEIPT_KEY, "x", "not the key that the log committed to")
 

@@ -32,6 +32,7 @@ FIELDS: Final = {
 ACCESS_ISSUED: Final = 4
 TENANT_OPENED: Final = 22
 RECORDING_JOINED: Final = 37
+SIGNING_KEY_ADDED: Final = 50
 DONE: Final = 1
 
 
@@ -53,7 +54,8 @@ ACTIONS: Final = _words(
     "principal-removed epoch-opened epoch-destroyed recording-read changes-read log-read "
     "proof-read recording-held recording-erased integrity-failed recording-joined question-asked "
     "administration-read event-replayed log-exported hearings-read door-refused manifest-read "
-    "release-returned manifest-signed call-answered call-ended call-transferred"
+    "release-returned manifest-signed call-answered call-ended call-transferred "
+    "signing-key-added root-changed keys-rewrapped root-destroyed"
 )
 
 

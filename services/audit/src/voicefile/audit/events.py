@@ -17,7 +17,12 @@ ENTRY_BYTES_MAX: Final = 16 * 1024
 """A deed has about 250 bytes; the rest is room for what later versions may add."""
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _VOUCHING: Final = frozenset(
-    {Action.ACTION_ACCESS_ISSUED, Action.ACTION_RECORDING_JOINED, Action.ACTION_TENANT_OPENED}
+    {
+        Action.ACTION_ACCESS_ISSUED,
+        Action.ACTION_RECORDING_JOINED,
+        Action.ACTION_TENANT_OPENED,
+        Action.ACTION_SIGNING_KEY_ADDED,
+    }
 )
 
 
@@ -31,7 +36,8 @@ class Received:
     n: int
     """0 if it carries no usable number: then only its event id can tell a second delivery."""
     recording: str
-    """The recording whose receipt it vouches for, the tenant whose receipt key, or nothing."""
+    """The recording whose receipt it vouches for, the tenant whose first receipt key, a later key,
+    or nothing."""
     entry: bytes
     at_ms: int = 0
     """When it was done, by the clock of whoever did it."""
@@ -77,6 +83,11 @@ def wrap(event_id: str, deed: Deed, _fact: None) -> bytes:
 def actor_of(entry: bytes) -> str:
     """The id that the entry names its doer by."""
     return Deed.FromString(entry).actor
+
+
+def later_key_of(entry: bytes) -> str:
+    """The id of the key that signed the receipt, if not the one the tenant was opened with."""
+    return Deed.FromString(entry).related_id
 
 
 def names_receipt_key(entry: bytes) -> bool:

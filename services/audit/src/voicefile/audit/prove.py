@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from voicefile.audit.cosigned import best_over
 from voicefile.audit.errors import LogDamaged, NotFound
-from voicefile.audit.events import actor_of, names_receipt_key
+from voicefile.audit.events import actor_of, later_key_of, names_receipt_key
 from voicefile.audit.segments import segments_from
 from voicefile.audit.store import (
     COMMITMENT_BYTES,
@@ -130,7 +130,7 @@ async def prove_recording(
         raise NotFound
     under = await best_over(docs, tenant, entry.index, head)
     # The key's under the same checkpoint, so that one of them is enough.
-    key = await _naming_key(docs, tenant)
+    key = await _naming_key(docs, tenant, later_key_of(entry.entry))
     entries = [each for each in (entry, key) if each is not None and each.index < under.size]
     ways = await inclusion_proofs(docs, tenant, [each.index for each in entries], under.size)
     receipts, *keys = [
@@ -140,7 +140,12 @@ async def prove_recording(
     return replace(receipts, receipt_key=keys[0] if keys else None)
 
 
-async def _naming_key(docs: DocStore, tenant: str) -> Entry | None:
+async def _naming_key(docs: DocStore, tenant: str, later: str) -> Entry | None:
+    if later:
+        try:
+            return await _vouching(docs, tenant, later)
+        except NotFound:
+            return None  # on its way: whoever asks later finds both
     try:
         return await _vouching(docs, tenant, tenant)
     except NotFound:

@@ -274,6 +274,10 @@ class Deployment(Struct, frozen=True, omit_defaults=True):
     tokens and sealing keys, and its principals are the operators."""
     periods: tuple[Period, ...]
     """The current one last; those before it are being emptied."""
+    former_root: str = ""
+    """The root version that lasting keys are leaving; while one stands here, no other is left."""
+    root_changed_at_s: int = 0
+    """When that began."""
     forged: tuple[str, ...] = ()
     """Names, as hashes, of the records that hold up rotation and that the log was told of."""
     mac: bytes = b""

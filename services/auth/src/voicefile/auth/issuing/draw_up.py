@@ -9,6 +9,7 @@ from voicefile.auth.errors import EpochRetired, QuestionRequired, UnusableKey
 from voicefile.auth.issuing.admission import Admission
 from voicefile.auth.issuing.customer import QUESTION_PROMPT, Customer
 from voicefile.auth.issuing.details import seal_details
+from voicefile.auth.keys.custody import Signer
 from voicefile.auth.keys.receipts import Filed, receipt
 from voicefile.auth.ports import Ports
 from voicefile.auth.schemas import IssueBody
@@ -39,6 +40,8 @@ class DrawnUp:
 
     recording: Recording
     receipt: str
+    later_key: str = ""
+    """The id of the key that signed it, if it is not the tenant's first: the log names it apart."""
 
     def __repr__(self) -> str:
         return "<DrawnUp>"
@@ -69,7 +72,8 @@ async def _epoch_to_use(tenant: str, *, ports: Ports) -> EpochRetired:
 async def drawn_up(admission: Admission, key: DataKey, *, ports: Ports) -> DrawnUp:
     """The recording with its slip, its sealed details and its receipt."""
     body, custody = admission.body, ports.custody
-    signed = await _receipt(admission, ports=ports)
+    signer = await custody.receipt_signer(body.tenant)
+    signed = _receipt(admission, signer, ports=ports)
     details = _details(admission, signed)
     identity = await custody.identity(body.tenant)
     recording = Recording(
@@ -103,7 +107,7 @@ async def drawn_up(admission: Admission, key: DataKey, *, ports: Ports) -> Drawn
         assurance="uploaded",
         findings=body.findings,
     )
-    return DrawnUp(recording, signed)
+    return DrawnUp(recording, signed, signer.kid if signer.later else "")
 
 
 def request_digest(identity: IdentityKey, digest: bytes) -> bytes:
@@ -148,7 +152,7 @@ def customer_of(admission: Admission, *, asked: bool) -> Customer:
     return Customer({name: text for name, text in fields.items() if text})
 
 
-async def _receipt(admission: Admission, *, ports: Ports) -> str:
+def _receipt(admission: Admission, signer: Signer, *, ports: Ports) -> str:
     body = admission.body
     filed = Filed(
         tenant=body.tenant,
@@ -163,7 +167,7 @@ async def _receipt(admission: Admission, *, ports: Ports) -> str:
         filed,
         issuer=ports.deployment,
         log=origin_of(ports.deployment, body.tenant),
-        signer=await ports.custody.receipt_signer(body.tenant),
+        signer=signer,
     )
 
 

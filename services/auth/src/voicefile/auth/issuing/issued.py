@@ -58,6 +58,7 @@ def issued_deed(body: IssueBody, drawn: DrawnUp) -> Deed:
         object_id=body.recording_id,
         request_id=body.request_id,
         commitment=commitment(drawn.receipt),
+        related_id=drawn.later_key,
     )
 
 

@@ -54,11 +54,13 @@ class SealingKey:
 class Signer(Secret):
     """A signing key and the id it is published under."""
 
-    __slots__ = ("key", "kid")
+    __slots__ = ("key", "kid", "later")
 
-    def __init__(self, kid: str, key: SigningKey) -> None:
+    def __init__(self, kid: str, key: SigningKey, *, later: bool = False) -> None:
         self.kid = kid
         self.key = key
+        self.later = later
+        """Not the first of its tenant, so that the log names it apart."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ class Custody:
         deployment: str,
         ttl_s: float = TTL_S,
         now: Callable[[], float] = time.monotonic,
+        clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.root = root
         self.deployment = deployment.encode()
         self._store = store
         self._ttl_s = min(ttl_s, TTL_S)
         self._now = now
+        self._clock_s = clock_s
         self._held: dict[tuple[str, str, str], _Held] = {}
 
     async def identity(self, tenant: str, version: str | None = None) -> IdentityKey:
@@ -148,8 +152,11 @@ class Custody:
         """Signs the tenant's receipts; for the platform, tokens and sealing keys."""
 
         async def unlock(keys: KeyNamespace) -> Signer:
-            key = await unlock_receipt_key(self.root, keys, deployment=self.deployment)
-            return Signer(keys.receipt_version().id, key)
+            version = keys.signing_version(self._clock_s())
+            key = await unlock_receipt_key(
+                self.root, keys, deployment=self.deployment, version_id=version.id
+            )
+            return Signer(version.id, key, later=version is not keys.receipt_versions[0])
 
         return await self._key(tenant, "receipt", None, unlock)
 

@@ -31,6 +31,7 @@ from voicefile.crypto.primitives import sha256
 TYP = "voicefile-receipt+jwt"
 VERSION = 1
 SALT_BYTES = 32
+_KEY_LABEL = b"voicefile/receipt-key\x00"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def receipt(filed: Filed, *, issuer: str, log: str, signer: Signer) -> str:
 def commitment(receipt_text: str) -> bytes:
     """What the log holds of a receipt."""
     return sha256(receipt_text.encode("ascii"))
+
+
+def key_commitment(kid: str, public: bytes) -> bytes:
+    """What the log holds of a key that receipts are signed with."""
+    return sha256(_KEY_LABEL + kid.encode() + public)
 
 
 def canonical_json(value: object) -> bytes:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from voicefile.auth.errors import NameTaken, NotFound
 from voicefile.auth.keys.custody import DEPLOYMENT_ID
+from voicefile.auth.keys.receipts import key_commitment
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.store import (
@@ -26,14 +27,12 @@ from voicefile.crypto.keyring import (
     renew_identity_key,
     renew_receipt_key,
 )
-from voicefile.crypto.primitives import sha256
 from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.docstore.port import DocumentExists
 from voicefile.identity.ids import PLATFORM, new_id
 
 PLATFORM_DOMAIN = "platform"
 """The login domain of the operators; no tenant may have it."""
-_RECEIPT_KEY = b"voicefile/receipt-key\x00"
 
 
 class WrongDeployment(Exception):
@@ -145,7 +144,7 @@ async def _insert_tenant(tenant_id: str, tenant: Tenant, *, by: Actor, ports: Po
             tenant=tenant_id,
             object_id=tenant_id,
             # So that the log itself says with which key receipts are signed.
-            commitment=sha256(_RECEIPT_KEY + receipt_key.id.encode() + receipt_key.public),
+            commitment=key_commitment(receipt_key.id, receipt_key.public),
         )
         records = ports.tenants.of(tenant_id)
         await ports.deeds.write(

@@ -87,6 +87,10 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_CALL_ANSWERED: _ClassVar[Action]
     ACTION_CALL_ENDED: _ClassVar[Action]
     ACTION_CALL_TRANSFERRED: _ClassVar[Action]
+    ACTION_SIGNING_KEY_ADDED: _ClassVar[Action]
+    ACTION_ROOT_CHANGED: _ClassVar[Action]
+    ACTION_KEYS_REWRAPPED: _ClassVar[Action]
+    ACTION_ROOT_DESTROYED: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -157,6 +161,10 @@ ACTION_MANIFEST_SIGNED: Action
 ACTION_CALL_ANSWERED: Action
 ACTION_CALL_ENDED: Action
 ACTION_CALL_TRANSFERRED: Action
+ACTION_SIGNING_KEY_ADDED: Action
+ACTION_ROOT_CHANGED: Action
+ACTION_KEYS_REWRAPPED: Action
+ACTION_ROOT_DESTROYED: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
