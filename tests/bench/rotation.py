@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import uvloop
-from tests.bench.figures import Row
+from tests.bench.figures import Row, median
 from tests.bench.load import BATCH, add_copies
 from tests.bench.vault import folder
 from tests.services.auth.issuing_world import Upload, World, an_auth
@@ -45,8 +45,10 @@ async def _measured(scratch: Path) -> list[Row]:
             "slips and subject keys re-wrapped",
             wrapped,
             "/s",
+            median(bare),
+            "crypto alone, on one core",
             promise=f">= {PROMISED}/s",
-            kept=max(wrapped) >= PROMISED,
+            kept=median(wrapped) >= PROMISED,
         ),
         Row("  access documents rewritten", documents, "/s"),
         Row("  CPU of one document", [cpu * 1000 for _, cpu in runs], "ms"),

@@ -222,6 +222,14 @@ COMMANDS: Final[dict[str, Writes]] = {
     "voicefile tenant close": Writes(
         ("tenant-closed",), note="a tenant that is not there: nothing was asked of anybody"
     ),
+    "voicefile keys show": Writes(("administration-read",)),
+    "voicefile keys try-other-root": exempt("uses the other root with a key that it throws away"),
+    "voicefile keys change-root": Writes(
+        ("root-changed", "keys-rewrapped", "epoch-opened"),
+        note="once, then for each tenant; taken up again, it goes on where it was",
+    ),
+    "voicefile keys destroy-old-root": Writes(("root-destroyed",)),
+    "voicefile keys change-signing": Writes(("signing-key-added",), note="for each key"),
     "voicefile prepare kafka": exempt("before there is a vault to have a log"),
     "voicefile prepare mongo": exempt("before there is a vault to have a log"),
     "voicefile prepare s3": exempt("before there is a vault to have a log"),
@@ -313,6 +321,10 @@ OBJECTS: Final[dict[str, str]] = {
     "call-answered": "the call, by a hash of its id",
     "call-ended": "the same",
     "call-transferred": "the same",
+    "signing-key-added": "the key; commitment: its public half",
+    "root-changed": "the root version that lasting keys hang on from now on",
+    "keys-rewrapped": "the tenant",
+    "root-destroyed": "the root version",
     "recording-downloaded": "the recording",
     "customers-searched": "none for the search, the credential for each customer shown",
     "credential-reissued": "the credential",

@@ -34,6 +34,17 @@ _NEEDED_BY_ROOT: Final = {
     "transit": ("transit_url", "transit_token"),
     "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin"),
 }
+_ROOT_SETTINGS: Final = (
+    "root_dir",
+    "transit_url",
+    "transit_token",
+    "transit_mount",
+    "transit_ca",
+    "pkcs11_module",
+    "pkcs11_token",
+    "pkcs11_pin",
+)
+_OTHER: Final = "other_"
 ROOTED: Final = frozenset({"auth", "audit"})
 """Services with a root key, each with one of its own."""
 T = TypeVar("T", bound=BaseSettings)
@@ -145,6 +156,34 @@ class EngineSettings(BaseSettings):
     pkcs11_pin: SecretStr | None = None
     """The token's user PIN."""
 
+    other_root: Literal["file", "transit", "pkcs11"] | None = None
+    """While auth's root key is changed for another: where the one is that is not in use yet, or no
+    longer. Whatever hangs on either opens; new versions are made in the other, VOICEFILE_ROOT."""
+
+    other_root_dir: Path | None = None
+    """Of that root: like VOICEFILE_ROOT_DIR."""
+
+    other_transit_url: Annotated[str, AfterValidator(_https)] | None = None
+    """Of that root: like VOICEFILE_TRANSIT_URL."""
+
+    other_transit_token: SecretStr | None = None
+    """Of that root: like VOICEFILE_TRANSIT_TOKEN."""
+
+    other_transit_mount: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/-]{1,128}$")] = "transit"
+    """Of that root: like VOICEFILE_TRANSIT_MOUNT."""
+
+    other_transit_ca: Path | None = None
+    """Of that root: like VOICEFILE_TRANSIT_CA."""
+
+    other_pkcs11_module: Path | None = None
+    """Of that root: like VOICEFILE_PKCS11_MODULE."""
+
+    other_pkcs11_token: str | None = None
+    """Of that root: like VOICEFILE_PKCS11_TOKEN."""
+
+    other_pkcs11_pin: SecretStr | None = None
+    """Of that root: like VOICEFILE_PKCS11_PIN."""
+
     auth_url: Addresses = ()
     """Internal addresses of auth, https://host:port, separated by commas, used in turn."""
 
@@ -177,14 +216,20 @@ class EngineSettings(BaseSettings):
     """After a stop signal: how long everything is still answered while nobody is called ready, so
     that load balancers notice."""
 
+    def other(self) -> "EngineSettings | None":
+        """The same, with the other root key in the place of the one in use; None without one."""
+        if self.other_root is None:
+            return None
+        told = {name: getattr(self, _OTHER + name) for name in ("root", *_ROOT_SETTINGS)}
+        return self.model_copy(update=told)
+
     def database(self, service: str) -> str:
         """The database that is the service's own."""
         return self.mongo_database or f"voicefile_{service}"
 
     def require(self, service: str) -> None:
         """Raises SettingsRefused naming everything the service can't do without."""
-        needed = [*_NEEDED[service], *(_NEEDED_BY_ROOT[self.root] if service in ROOTED else ())]
-        self._require(service, needed)
+        self._require(service, [*_NEEDED[service], *self._needed_by_roots(service)])
 
     def require_documents(self, service: str) -> None:
         """The same for a command that needs only the service's documents."""
@@ -192,8 +237,13 @@ class EngineSettings(BaseSettings):
 
     def require_store(self, service: str) -> None:
         """The same for a command that needs its root key as well."""
-        rooted = _NEEDED_BY_ROOT[self.root] if service in ROOTED else ()
-        self._require(service, ["mongo_uri", *rooted])
+        self._require(service, ["mongo_uri", *self._needed_by_roots(service)])
+
+    def _needed_by_roots(self, service: str) -> list[str]:
+        if service not in ROOTED:
+            return []
+        other = _NEEDED_BY_ROOT[self.other_root] if self.other_root else ()
+        return [*_NEEDED_BY_ROOT[self.root], *(_OTHER + name for name in other)]
 
     def _require(self, service: str, needed: list[str]) -> None:
         missing = [variable(name) for name in needed if not getattr(self, name)]

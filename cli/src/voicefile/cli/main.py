@@ -31,6 +31,8 @@ app.add_typer(prepare, name="prepare")
 app.add_typer(events, name="events")
 app.add_typer(prompts, name="prompts")
 app.add_typer(witness, name="witness")
+keys = typer.Typer(no_args_is_help=True, help="Change the root key, and the keys that sign.")
+app.add_typer(keys, name="keys")
 audit = typer.Typer(no_args_is_help=True, help="Check a tenant's log.")
 app.add_typer(audit, name="audit")
 PASSED_ON: Final = {
@@ -153,6 +155,51 @@ def tenant_close(tenant_id: Annotated[str, typer.Argument(help="The tenant's id.
     from voicefile.cli.tenant import close_one
 
     _run(close_one(_deployment(), tenant_id=tenant_id))
+
+
+@keys.command("show")
+def keys_show() -> None:
+    """Show which keys hang on which versions of the root key."""
+    from voicefile.cli.keys import show
+
+    _run(show(_deployment()))
+
+
+@keys.command("try-other-root")
+def keys_try_other_root() -> None:
+    """Try out VOICEFILE_OTHER_ROOT, before anything hangs on it."""
+    from voicefile.cli.keys import try_other
+
+    _run(try_other(_deployment()))
+
+
+@keys.command("change-root")
+def keys_change_root() -> None:
+    """Move everything to new versions of the root key; again, it goes on where it was."""
+    from voicefile.cli.keys import change
+
+    _run(change(_deployment()))
+
+
+@keys.command("destroy-old-root")
+def keys_destroy_old_root() -> None:
+    """Destroy the lasting version that was left, if nothing hangs on it any more."""
+    from voicefile.cli.keys import destroy_old
+
+    _run(destroy_old(_deployment()))
+
+
+@keys.command("change-signing")
+def keys_change_signing(
+    tenant_id: Annotated[str | None, typer.Argument(help="One tenant's receipts only.")] = None,
+    older_than_days: Annotated[
+        int, typer.Option(min=0, help="Otherwise: all keys of at least this age, tokens' included.")
+    ] = 365,
+) -> None:
+    """Add keys to sign with; what older ones have signed stays valid."""
+    from voicefile.cli.keys import change_signing
+
+    _run(change_signing(_deployment(), tenant_id=tenant_id, older_than_days=older_than_days))
 
 
 def _deployment() -> DeploymentSettings:

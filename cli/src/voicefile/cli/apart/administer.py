@@ -16,6 +16,8 @@ from voicefile.cli.apart.migrating import migrated
 from voicefile.cli.apart.refusals import named
 from voicefile.cli.engine_settings import read, read_settings
 from voicefile.cli.store_plan import StorePlan
+from voicefile.crypto.rootkey import RootUnavailable
+from voicefile.crypto.secret import SecretKey
 from voicefile.eventbus.memory import MemoryEventBus
 
 
@@ -47,6 +49,32 @@ async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterato
         with named(REFUSED):
             await first_start(ports)
         yield ports
+
+
+async def try_other_root(*, on_failure: Callable[[Exception], None]) -> bool:
+    """Uses the other root key with a key of no worth; False if none is told.
+
+    Raises SettingsRefused, RootUnavailable. A token is marked as ours by that, so that what is
+    not in it counts as gone.
+    """
+    settings, told = read_settings()
+    told.require_store("auth")
+    async with AsyncExitStack() as running:
+        token = Token()
+        running.push_async_callback(token.close)
+        engines = Engines(
+            "auth", settings, told, running=running, token=token, on_failure=on_failure
+        )
+        root = await engines.other_root()
+        if root is None:
+            return False
+        version, key = await root.create_version(), SecretKey.random()
+        wrapped = await root.wrap(version, key, context=b"tried")
+        opened = await root.unwrap(version, wrapped, context=b"tried")
+        await root.destroy_version(version)
+        if opened != key:
+            raise RootUnavailable("the other root key does not open what it sealed")
+    return True
 
 
 async def migrate_one(service: str, *, on_failure: Callable[[Exception], None]) -> int:

@@ -8,6 +8,7 @@ An engine's client is loaded by who uses it: the portal has neither a store's no
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -23,6 +24,7 @@ from voicefile.cli.engine_settings import EngineSettings
 from voicefile.cli.store_plan import StorePlan
 from voicefile.crypto.rootkey import RootKey, RootUnavailable
 from voicefile.crypto.rootkey_file import FileRootKey
+from voicefile.crypto.rootkey_two import TwoRootKeys
 from voicefile.crypto.secret import SecretText
 from voicefile.docstore.lease import ALONE, Leadership, Lease
 from voicefile.docstore.migrations import MIGRATIONS
@@ -37,29 +39,29 @@ log = structlog.get_logger(__name__)
 
 
 class Token:
-    """The PKCS#11 token, one for the whole life of a process.
+    """The PKCS#11 token, or both of them, for the whole life of a process.
 
     A start that is tried again must not show the token a wrong PIN again: it counts them.
     """
 
     def __init__(self) -> None:
-        self._root: Pkcs11RootKey | None = None
+        self._roots: dict[tuple[Path, str], Pkcs11RootKey] = {}
 
     def root(self, told: EngineSettings) -> RootKey:
         from voicefile.crypto.rootkey_pkcs11 import Pkcs11RootKey
 
-        if self._root is None:
-            assert told.pkcs11_module is not None
-            assert told.pkcs11_token is not None
-            pin = _secret(told.pkcs11_pin)
-            self._root = Pkcs11RootKey(told.pkcs11_module, told.pkcs11_token, pin)
-        return self._root
+        assert told.pkcs11_module is not None
+        assert told.pkcs11_token is not None
+        place = told.pkcs11_module, told.pkcs11_token
+        if place not in self._roots:
+            self._roots[place] = Pkcs11RootKey(*place, _secret(told.pkcs11_pin))
+        return self._roots[place]
 
     async def close(self) -> None:
         """Logs out, if the token can still be talked to."""
-        if self._root is not None:
+        for root in self._roots.values():
             with suppress(RootUnavailable):
-                await self._root.close()
+                await root.close()
 
 
 class Engines:
@@ -154,20 +156,27 @@ class Engines:
         return store
 
     async def root(self) -> RootKey:
-        """The service's own root key."""
-        told = self._told
+        """The service's own root key; two, while it is changed."""
+        main, other = await self._root(self._told), self._told.other()
+        return main if other is None else TwoRootKeys(main, await self._root(other))
+
+    async def other_root(self) -> RootKey | None:
+        """The other one alone, to be tried out before anything hangs on it."""
+        other = self._told.other()
+        return None if other is None else await self._root(other)
+
+    async def _root(self, told: EngineSettings) -> RootKey:
         if told.root == "transit":
-            return await self._transit()
+            return await self._transit(told)
         if told.root == "pkcs11":
             return self._token.root(told)
         assert told.root_dir is not None
         log.warning("root_key_in_files")
         return FileRootKey(told.root_dir)
 
-    async def _transit(self) -> RootKey:
+    async def _transit(self, told: EngineSettings) -> RootKey:
         from voicefile.crypto.rootkey_transit import TransitRootKey
 
-        told = self._told
         assert told.transit_url is not None
         client = engine_client(
             told.transit_url,
