@@ -88,9 +88,7 @@ def build(
     deeds: DeedSeries[Fact] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=now_s, on_failure=on_failure
     )
-    custody = Custody(
-        root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s, clock_s=now_s
-    )
+    custody = Custody(root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s, clock=now_s)
     ports = ports_of(docs, custody, deeds=deeds, pins=pool, settings=settings, now_s=now_s)
     tokens = TokenVerifier(OwnKeys(ports), issuer=deployment, now=now_s)
     doors = doors_of(

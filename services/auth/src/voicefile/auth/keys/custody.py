@@ -80,14 +80,14 @@ class Custody:
         deployment: str,
         ttl_s: float = TTL_S,
         now: Callable[[], float] = time.monotonic,
-        clock_s: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.root = root
         self.deployment = deployment.encode()
         self._store = store
         self._ttl_s = min(ttl_s, TTL_S)
         self._now = now
-        self._clock_s = clock_s
+        self._clock = clock
         self._held: dict[tuple[str, str, str], _Held] = {}
 
     async def identity(self, tenant: str, version: str | None = None) -> IdentityKey:
@@ -152,7 +152,7 @@ class Custody:
         """Signs the tenant's receipts; for the platform, tokens and sealing keys."""
 
         async def unlock(keys: KeyNamespace) -> Signer:
-            version = keys.signing_version(self._clock_s())
+            version = keys.signing_version(self._clock())
             key = await unlock_receipt_key(
                 self.root, keys, deployment=self.deployment, version_id=version.id
             )
