@@ -8,6 +8,7 @@ import pytest
 
 from voicefile.contracts.deed.v1 import Action
 from voicefile.contracts.playback.v1 import PlaybackEvent
+from voicefile.deeds.deed import Outcome
 from voicefile.deeds.series import DEEDS, DeedSeries
 from voicefile.docstore.port import VersionConflict
 from voicefile.docstore.sqlite import SqliteDocStore
@@ -111,7 +112,7 @@ async def test_a_call_has_a_deed_of_its_beginning_and_one_of_its_end(desk):
     standing = await desk.put()
     await desk.put(to_play(0, 1)[1])
     standing = await desk.calls.get(CALL_ID)
-    await asyncio.gather(*(desk.another().end(standing.document) for _ in range(4)))
+    await asyncio.gather(*(desk.another().end(standing.document, how="caller") for _ in range(4)))
     told = [deed for deed in await desk.told() if deed.action != Action.ACTION_VOID]
     assert [deed.action for deed in told] == [
         Action.ACTION_CALL_ANSWERED,
@@ -133,3 +134,30 @@ async def test_a_call_that_nobody_ended_is_ended_by_the_sweep(desk):
     await desk.calls.sweep()
     told = [deed.action for deed in await desk.told()]
     assert told.count(Action.ACTION_CALL_ENDED) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "outcome"),
+    [
+        (Call(Step.ACCESS_ID, "de"), Outcome.OUTCOME_DONE),
+        (Call(Step.PIN, "de", keyed=True, login="ab" * 16), Outcome.OUTCOME_REFUSED),
+        (Call(Step.OVER, "de", keyed=True), Outcome.OUTCOME_REFUSED),
+        (Call(Step.PLAYING, "de", keyed=True, session="5e" * 16), Outcome.OUTCOME_DONE),
+    ],
+)
+async def test_the_end_of_a_call_says_whether_somebody_keyed_an_id_and_was_not_let_in(
+    desk, call, outcome
+):
+    standing = await desk.put(call=call)
+    await desk.calls.end(standing.document, how="caller")
+    [ended] = [each for each in await desk.told() if each.action == Action.ACTION_CALL_ENDED]
+    assert ended.outcome == outcome
+
+
+async def test_a_call_kept_before_there_was_such_a_thing_is_still_read(desk):
+    standing = await desk.put()
+    kept = dict(standing.document.body["call"])
+    del kept["keyed"]
+    body = {**standing.document.body, "call": kept}
+    await desk.store.replace(CALLS, replace(standing.document, body=body))
+    assert (await desk.calls.get(CALL_ID)).call == CALL

@@ -35,6 +35,7 @@ from voicefile.playback.outcomes import LISTENINGS, Outcomes
 from voicefile.playback.play import Playback
 from voicefile.playback.routes import router
 from voicefile.playback.settings import PlaybackSettings
+from voicefile.playback.telephone import call_metrics
 from voicefile.playback.telephone.build import Telephone, build_telephone
 from voicefile.playback.telephone.calls import CALLS
 from voicefile.playback.telephone.posts import NotAPost
@@ -77,6 +78,7 @@ def build(
     prompts: Prompts | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
+    monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Service:
     """`client` reaches auth as the peer `playback`; `on_failure` ends the instance.
 
@@ -90,20 +92,32 @@ def build(
     keys = SealingKeyPair.generate()
     auth = Auth(client, deployment=deployment, keys=keys, timeout_s=settings.auth_timeout_s)
     outcomes = Outcomes(docs, series, now_s=now_s)
-    listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes)
+    listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes, now=monotonic_s)
     playback = Playback(
         deployment=deployment, auth=auth, blobs=blobs, listenings=listenings, outcomes=outcomes
     )
     telephone = build_telephone(
         settings, prompts, docs=docs, deeds=series, auth=auth, playback=playback, now_s=now_s
     )
+    public, internal = _apps(playback, telephone, tokens=tokens, deeds=series)
+    sweeping = partial(led, leadership, partial(_sweeping, listenings, telephone, settings))
+    relay = Relay(docs, bus, leadership=leadership)
+    running = partial(_running, relay, listenings, telephone, sweeping)
+    return Service("playback", public, internal=internal, running=running, ready=docs.ready)
+
+
+def _apps(
+    playback: Playback,
+    telephone: Telephone | None,
+    *,
+    tokens: TokenVerifier,
+    deeds: DeedSeries[ListeningEnded],
+) -> tuple[FastAPI, FastAPI | None]:
     public = _public(playback, tokens=tokens)
     internal = None if telephone is None else _internal(telephone, tokens=tokens)
     for app in filter(None, (public, internal)):
-        tell_refused_doors(app, series)
-    sweeping = partial(led, leadership, partial(_sweeping, listenings, telephone, settings))
-    running = partial(_running, Relay(docs, bus, leadership=leadership), listenings, sweeping)
-    return Service("playback", public, internal=internal, running=running, ready=docs.ready)
+        tell_refused_doors(app, deeds)
+    return public, internal
 
 
 def _public(playback: Playback, *, tokens: TokenVerifier) -> FastAPI:
@@ -122,8 +136,13 @@ def _internal(telephone: Telephone, *, tokens: TokenVerifier) -> FastAPI:
 
 
 @asynccontextmanager
-async def _running(relay: Relay, listenings: Listenings, sweeping: Work) -> AsyncIterator[None]:
+async def _running(
+    relay: Relay, listenings: Listenings, telephone: Telephone | None, sweeping: Work
+) -> AsyncIterator[None]:
     shown(*metrics.SHOWN)
+    if telephone is not None:
+        shown(*call_metrics.SHOWN)
+        call_metrics.prompts_missing().set(telephone.missing)
     async with relay.running(), sweeping(), asyncio.TaskGroup() as tasks:
         keeping = tasks.create_task(listenings.keep())
         try:

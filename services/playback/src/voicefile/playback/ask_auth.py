@@ -154,12 +154,13 @@ class Auth:
         *,
         bearer: str | None = None,
         method: str = "POST",
+        timeout_s: float | None = None,
     ) -> httpx.Response:
         """An internal question whose refusals are the caller's to understand.
 
-        Raises AuthUnavailable.
+        `timeout_s`: where it may take longer than others. Raises AuthUnavailable.
         """
-        return await self._post(path, body, bearer=bearer, method=method)
+        return await self._post(path, body, bearer=bearer, method=method, timeout_s=timeout_s)
 
     async def _post(
         self,
@@ -169,6 +170,7 @@ class Auth:
         bearer: str | None = None,
         query: Mapping[str, str] | None = None,
         method: str = "POST",
+        timeout_s: float | None = None,
     ) -> httpx.Response:
         try:
             return await self._client.request(
@@ -177,7 +179,7 @@ class Auth:
                 json=body,
                 params=query or {},
                 headers={} if bearer is None else {"Authorization": f"Bearer {bearer}"},
-                timeout=self._timeout_s,
+                timeout=self._timeout_s if timeout_s is None else timeout_s,
             )
         except httpx.HTTPError as error:
             raise AuthUnavailable from error

@@ -24,8 +24,9 @@ class AccessSettings(BaseSettings):
     """Refusals leave at the next multiple of this after they arrived: how long the work took,
     and so whether there was a credential, does not show in the time."""
 
-    attack_answer_s: Annotated[float, Field(ge=0, le=30)] = 10.0
-    """In attack mode strangers wait this long for any answer."""
+    attack_answer_s: Annotated[float, Field(ge=0, le=10)] = 10.0
+    """In attack mode strangers wait this long for any answer. Whoever asks for them waits longer:
+    playback, the edge's forwarder, the switch, the portal. So it can be less, and not more."""
 
     attack_strangers_max: Annotated[int, Field(ge=1, le=1000)] = 20
     """In attack mode as many strangers are served at once."""

@@ -5,6 +5,7 @@ there. Whatever goes wrong here ends the dialogue with a status that is not 200:
 its own apology and hangs up, and the next call begins anew.
 """
 
+import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,8 @@ from voicefile.playback.errors import (
 )
 from voicefile.playback.listenings import Listenings
 from voicefile.playback.play import Rendition
-from voicefile.playback.telephone import documents, moves
+from voicefile.playback.telephone import call_metrics as metrics
+from voicefile.playback.telephone import documents, moves, watching
 from voicefile.playback.telephone.call_state import Call, Step
 from voicefile.playback.telephone.calls import Calls, Cue, Standing, to_play, to_say
 from voicefile.playback.telephone.dialogue import advance
@@ -33,6 +35,7 @@ from voicefile.playback.telephone.logins import Logins, caller_of
 from voicefile.playback.telephone.posts import Post, happened
 from voicefile.playback.telephone.sounds import samples_of
 from voicefile.playback.telephone.speech import About, needs_looking_up, packed, spoken
+from voicefile.playback.telephone.watching import FirstSound
 
 log = structlog.get_logger(__name__)
 
@@ -68,15 +71,18 @@ class Places:
         if len(self._seen_s) >= self._places:
             return False
         self.seen(call_id)
+        metrics.calls_answered().inc()
         return True
 
     def seen(self, call_id: str) -> None:
         """It goes on."""
         self._seen_s[call_id] = self._now_s()
+        metrics.calls_open().set(len(self._seen_s))
 
     def give_back(self, call_id: str) -> None:
         """It is over."""
         self._seen_s.pop(call_id, None)
+        metrics.calls_open().set(len(self._seen_s))
 
 
 class Answering:
@@ -91,46 +97,65 @@ class Answering:
         listenings: Listenings,
         edge: Edge,
         calls_max: int,
+        answer_s: float,
+        first_sound: FirstSound,
         now_s: Callable[[], float] = time.time,
     ) -> None:
+        """`answer_s`: what all questions of one post may take together."""
         self._calls = calls
         self._lines = lines
         self._logins = logins
         self._listenings = listenings
         self._edge = edge
         self._places = Places(calls_max, now_s=now_s)
+        self._answer_s = answer_s
+        self._first_sound = first_sound
         self._now_s = now_s
 
     async def answer(self, post: Post, *, request_id: str) -> str:
         """The document. Raises what the store raises."""
+        began_s = time.monotonic()
         standing = await self._calls.get(post.call_id)
         if post.exiting:
             return await self._hung_up(post, standing)
-        turn = _Turn(post, request_id)
+        step = "first" if standing is None else standing.call.step.value
+        with metrics.step_seconds().labels(step=step).time():
+            document, let_in = await self._answered(post, standing, request_id=request_id)
+        if let_in:
+            self._first_sound.let_in(post.call_id, since_s=began_s)
+        return document
+
+    async def _answered(
+        self, post: Post, standing: Standing | None, *, request_id: str
+    ) -> tuple[str, bool]:
+        """The document, and whether the caller was let in by this post."""
+        turn = _Turn(post, request_id, asyncio.get_running_loop().time() + self._answer_s)
         if standing is None:
-            standing = Standing(self._answered(post))
+            standing = Standing(self._new(post))
             told = self._begun(post, standing.call)
         else:
             self._places.seen(post.call_id)
             told = happened(post, standing.call)
-        call, reply = await self._decided(turn, standing.call, told)
+        before = standing.call
+        call, reply = await self._decided(turn, before, told)
         try:
-            said = await self._said(turn, call, reply)
-        except (PlaybackError, DocStoreError) as error:
+            async with asyncio.timeout_at(turn.until_s):
+                said = await self._said(turn, call, reply)
+        except (PlaybackError, DocStoreError, TimeoutError) as error:
             call, reply = _without_words(call, error)
             said = packed(spoken(reply.said, ()), call.language)
         if isinstance(reply, moves.Transfer):
             await self._calls.handed_over(post.call_id, call)
         document, cues = self._written(post.call_id, call, reply, said)
         await self._calls.put(post.call_id, replace(standing, call=call, cues=cues))
-        return document
+        return document, bool(call.session) and not before.session
 
     def _begun(self, post: Post, call: Call) -> moves.Happened:
         if not self._places.take(post.call_id):
             return moves.Full()
         return moves.Began(self._announced(call.line_tenant))
 
-    def _answered(self, post: Post) -> Call:
+    def _new(self, post: Post) -> Call:
         line = self._lines.line(post.dialled)
         language, *others = line.languages
         return Call(
@@ -159,22 +184,26 @@ class Answering:
             except AuthUnavailable as error:
                 log.warning("telephone_not_signed_out", **where_it_broke(error))
             assert standing.document is not None, "it was read"
-            await self._calls.end(standing.document)
+            await self._calls.end(standing.document, how="caller")
         return documents.ended(None)
 
     async def _decided(
         self, turn: "_Turn", call: Call, told: moves.Happened
     ) -> tuple[Call, moves.Reply]:
-        call, move = advance(call, told)
+        before = call
+        call, move = _advanced(call, told)
         while not isinstance(move, moves.Reply):
             told = await self._asked(turn, call, move)
-            call, move = advance(self._informed(call, told), told)
+            call, move = _advanced(self._informed(call, told), told)
+        watching.chunk_counted(before, call)
         if isinstance(move, moves.Play) and not isinstance(told, moves.Released):
             # Before the edge takes silence for it: whether its key is still to be had.
             told = await self._asked(turn, call, moves.Release())
             if not isinstance(told, moves.Released):
                 call, move = advance(call, told)
                 assert isinstance(move, moves.Reply), "an end asks nothing"
+        if before.step is not Step.OVER:
+            watching.end_counted(call, told, move)
         return call, move
 
     def _informed(self, call: Call, told: moves.Happened) -> Call:
@@ -185,19 +214,23 @@ class Answering:
 
     async def _asked(self, turn: "_Turn", call: Call, move: moves.Told) -> moves.Happened:
         try:
-            if isinstance(move, moves.Release):
-                return await self._released(turn, call)
-            if isinstance(move, moves.List):
-                turn.about = await self._logins.hearable(
-                    call, turn.post.call_id, request_id=turn.request_id
-                )
-                return moves.Listed(tuple(turn.about))
-            return self._greeted(call, await self._logins.ask(turn.post, call, move))
+            async with asyncio.timeout_at(turn.until_s):
+                return await self._told(turn, call, move)
         except (NotSignedIn, ReleaseOver, RecordingNotFound):
             return moves.SessionOver()
-        except (PlaybackError, DocStoreError) as error:
+        except (PlaybackError, DocStoreError, TimeoutError) as error:
             log.warning("telephone_away", **where_it_broke(error))
             return moves.Away()
+
+    async def _told(self, turn: "_Turn", call: Call, move: moves.Told) -> moves.Happened:
+        if isinstance(move, moves.Release):
+            return await self._released(turn, call)
+        if isinstance(move, moves.List):
+            turn.about = await self._logins.hearable(
+                call, turn.post.call_id, request_id=turn.request_id
+            )
+            return moves.Listed(tuple(turn.about))
+        return self._greeted(call, await self._logins.ask(turn.post, call, move))
 
     def _greeted(self, call: Call, told: moves.Happened) -> moves.Happened:
         if not isinstance(told, moves.LetIn) or call.line_tenant:
@@ -243,15 +276,24 @@ class _Turn:
 
     post: Post
     request_id: str
+    until_s: float
+    """When the edge has to be answered, by the loop's clock."""
     about: Mapping[str, About] = field(default_factory=dict, repr=False)
     """What was looked up for it."""
+
+
+def _advanced(call: Call, told: moves.Happened) -> tuple[Call, moves.Told | moves.Reply]:
+    watching.entry_counted(call, told)
+    return advance(call, told)
 
 
 def _without_words(call: Call, error: Exception) -> tuple[Call, moves.Reply]:
     log.warning("telephone_away", **where_it_broke(error))
     over = isinstance(error, NotSignedIn | RecordingNotFound)
-    call, reply = advance(call, moves.SessionOver() if over else moves.Away())
+    told = moves.SessionOver() if over else moves.Away()
+    call, reply = advance(call, told)
     assert isinstance(reply, moves.Reply), "an end asks nothing"
+    watching.end_counted(call, told, reply)
     return call, reply
 
 

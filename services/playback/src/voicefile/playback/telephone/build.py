@@ -20,6 +20,7 @@ from voicefile.playback.telephone.logins import Logins
 from voicefile.playback.telephone.prompts import Prompts
 from voicefile.playback.telephone.routes import telephone_router
 from voicefile.playback.telephone.sounds import Sounds
+from voicefile.playback.telephone.watching import FirstSound
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,8 @@ class Telephone:
 
     router: APIRouter
     calls: Calls
+    missing: int
+    """Sentences it has no sound of."""
 
 
 def build_telephone(
@@ -47,14 +50,17 @@ def build_telephone(
         return None
     lines = Lines.read(settings.telephone_lines) if settings.telephone_lines else Lines()
     calls = Calls(docs, deeds, idle_s=settings.call_idle_s, now_s=now_s)
+    first_sound = FirstSound()
     answering = Answering(
         calls=calls,
         lines=lines,
-        logins=Logins(auth),
+        logins=Logins(auth, pin_timeout_s=settings.auth_pin_timeout_s),
         listenings=playback.listenings,
         edge=Edge(settings.telephone_edge),
         calls_max=settings.calls_max,
+        answer_s=settings.call_answer_s,
+        first_sound=first_sound,
         now_s=now_s,
     )
-    sounds = Sounds(calls=calls, prompts=prompts, playback=playback)
-    return Telephone(telephone_router(answering, sounds), calls)
+    sounds = Sounds(calls=calls, prompts=prompts, playback=playback, first_sound=first_sound)
+    return Telephone(telephone_router(answering, sounds), calls, missing=len(prompts.missing()))

@@ -65,6 +65,8 @@ class Call:
     refusals: int = 0
     pins: int = 0
     unheard: int = 0
+    keyed: bool = False
+    """Whether anything was entered: an end without a session is then a refusal."""
     operator: str = ""
     """Whom to hand the call over to; none: nobody."""
     announced: tuple[str, ...] = ()

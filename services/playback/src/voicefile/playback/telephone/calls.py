@@ -18,7 +18,7 @@ import msgspec
 
 from voicefile.contracts.playback.v1 import ListeningEnded
 from voicefile.crypto.primitives import AesGcm, sha256
-from voicefile.deeds.deed import Action, Actor, Deed
+from voicefile.deeds.deed import Action, Actor, Deed, Outcome
 from voicefile.deeds.series import DeedSeries
 from voicefile.docstore.port import (
     Collection,
@@ -30,7 +30,8 @@ from voicefile.docstore.port import (
     VersionConflict,
 )
 from voicefile.identity.ids import PLATFORM
-from voicefile.playback.telephone.call_state import Call
+from voicefile.playback.telephone import watching
+from voicefile.playback.telephone.call_state import Call, Step
 
 CALLS: Final = Collection("calls", indexes=(Index("expires", "expires_at_s"),), ephemeral=True)
 """Body: call, cues, expires_at_s. Gone when the deed of its end is published."""
@@ -148,22 +149,28 @@ class Calls:
                 return Taken(standing.call, said, cue.start, cue.stop)
         return None
 
-    async def end(self, document: Document) -> None:
-        """Forgets a call, with a deed of it; whoever comes second finds it forgotten."""
+    async def end(self, document: Document, *, how: str) -> None:
+        """Forgets a call, with a deed of it; whoever comes second finds it forgotten.
+
+        `how`: who ended it, if nobody had before.
+        """
         call = _standing(document).call
 
         async def write(event: PendingEvent) -> Document:
             over = {**document.body, "cues": [], "expires_at_s": None}
             return await self._store.replace(CALLS, replace(document, body=over, pending=(event,)))
 
+        deed = replace(_deed(Action.ACTION_CALL_ENDED, document.id, call), outcome=_outcome(call))
         with suppress(VersionConflict):
-            await self._deeds.write(_deed(Action.ACTION_CALL_ENDED, document.id, call), write)
+            await self._deeds.write(deed, write)
+            if call.step is not Step.OVER:
+                watching.ended(how)
 
     async def sweep(self) -> None:
         """Ends calls of which nothing was heard for long: an edge that died says no farewell."""
         until = int(self._now_s())
         for document in await self._store.due(CALLS, "expires", until, limit=SWEEP_BATCH):
-            await self.end(document)
+            await self.end(document, how="lost")
 
     def _body(self, standing: Standing) -> Mapping[str, Value]:
         return {
@@ -195,3 +202,12 @@ def _until_s(document: Document) -> int:
 def _deed(action: Action, named: str, call: Call) -> Deed:
     tenant = call.tenant or call.line_tenant or PLATFORM
     return Deed(actor=Actor.unknown(), action=action, tenant=tenant, object_id=named)
+
+
+def _outcome(call: Call) -> Outcome:
+    """Refused: somebody keyed something and was not let in, whatever it was.
+
+    What auth has nobody to look up for (an access ID whose check digits are wrong) is no deed of
+    its own, because strangers would make the log grow; so that it happened is told here.
+    """
+    return Outcome.OUTCOME_REFUSED if call.keyed and not call.session else Outcome.OUTCOME_DONE

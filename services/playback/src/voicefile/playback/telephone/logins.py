@@ -29,8 +29,9 @@ def caller_of(call: Call, call_id: str) -> Caller:
 class Logins:
     """Auth, as a call sees it. Raises AuthUnavailable where nobody answers."""
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(self, auth: Auth, *, pin_timeout_s: float) -> None:
         self._auth = auth
+        self._pin_timeout_s = pin_timeout_s
 
     async def ask(
         self, post: Post, call: Call, asked: moves.Login | moves.Object
@@ -41,7 +42,8 @@ class Logins:
                 return await self._begin(post, call, asked)
             case moves.TryPin(pin):
                 body = {"pin": pin.expose(), **_from(post)}
-                return _let_in(await self._auth.ask(f"telephone-logins/{call.login}/pin", body))
+                path = f"telephone-logins/{call.login}/pin"
+                return _let_in(await self._auth.ask(path, body, timeout_s=self._pin_timeout_s))
             case moves.TryAnswer(answer):
                 body = {"answer": answer.expose(), **_from(post)}
                 return _let_in(await self._auth.ask(f"telephone-logins/{call.login}/answer", body))

@@ -37,7 +37,7 @@ def _at_access_id_keyed(call: Call, happened: moves.Pressed | moves.Entered) -> 
         if happened.digits.expose() == OPERATOR:
             return _transferred(call)
         if is_entry(happened):
-            return call, moves.BeginLogin(happened.digits)
+            return replace(call, keyed=True), moves.BeginLogin(happened.digits)
         return call, _access_id_asked(call)  # given up with a star
     if happened.key == "*" and call.other_language:
         other = replace(call, language=call.other_language, other_language=call.language)

@@ -11,6 +11,7 @@ from voicefile.playback.telephone.logins import caller_of
 from voicefile.playback.telephone.prompt_wav import SAMPLE_BYTES, header
 from voicefile.playback.telephone.prompts import Prompts
 from voicefile.playback.telephone.speech import unpacked
+from voicefile.playback.telephone.watching import FirstSound
 
 HEADER_BYTES: Final = 44
 """Of a telephone rendition, before its samples."""
@@ -32,7 +33,10 @@ class SoundFile:
 class Sounds:
     """The one way to a sound: its token, which is used up before the first byte leaves."""
 
-    def __init__(self, *, calls: Calls, prompts: Prompts, playback: Playback) -> None:
+    def __init__(
+        self, *, calls: Calls, prompts: Prompts, playback: Playback, first_sound: FirstSound
+    ) -> None:
+        self._first_sound = first_sound
         self._calls = calls
         self._prompts = prompts
         self._playback = playback
@@ -46,6 +50,7 @@ class Sounds:
             language, phrases = unpacked(taken.said)
             tenant = taken.call.tenant or taken.call.line_tenant
             words = self._prompts.say(phrases, language, tenant=tenant)
+            self._first_sound.fetched(call_id)
             return SoundFile(len(words), _whole(words))
         return await self._chunk(call_id, taken, request_id=request_id)
 
