@@ -122,10 +122,10 @@ class Audit:
 
 
 class World:
-    def __init__(self, docs, custody, *, settings, limits, clock):
+    def __init__(self, docs, custody, *, settings, limits, clock, pool=None):
         self.clock, self.docs, self.custody, self.audit = clock, docs, custody, Audit()
         self.deeds = DeedSeries(docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=clock)
-        self.pool = PinPool()
+        self.pool = pool or PinPool()
         self.ports = ports_of(
             docs, custody, deeds=self.deeds, pins=self.pool, settings=AuthSettings(), now_s=clock
         )
@@ -338,11 +338,12 @@ DETAILS = RecordingDetails(
 
 
 @asynccontextmanager
-async def a_world(directory, *, settings=None, limits=None, clock=None):
+async def a_world(directory, *, settings=None, limits=None, clock=None, pool=None):
     clock = clock or Clock()
     docs = await SqliteDocStore.open(directory / "auth.db", COLLECTIONS)
     custody = Custody(FileRootKey(directory / "root"), docs, deployment=DEPLOYMENT)
-    world = World(docs, custody, settings=settings or AccessSettings(), limits=limits, clock=clock)
+    settings = settings or AccessSettings()
+    world = World(docs, custody, settings=settings, limits=limits, clock=clock, pool=pool)
     try:
         await first_start(world.ports)
         await world.doors.gate.ask()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Protocol
 
 from voicefile.auth.listening.access_errors import Busy
 from voicefile.auth.listening.access_metrics import pin_places
@@ -22,6 +23,14 @@ THREADS = 2
 WAITING_MAX = 64
 STRANGERS_MAX = 48
 """Of the places in the queue; the rest is kept for known callers and for issuing."""
+
+
+class Verifier(Protocol):
+    """What a PIN is kept as; slow on purpose."""
+
+    def __call__(
+        self, pepper: SecretKey, pin: SecretText, *, tenant: str, credential: str, salt: bytes
+    ) -> bytes: ...
 
 
 class Rank(IntEnum):
@@ -41,7 +50,10 @@ class PinPool:
         threads: int = THREADS,
         waiting_max: int = WAITING_MAX,
         strangers_max: int = STRANGERS_MAX,
+        verifier: Verifier = pin_verifier,
     ) -> None:
+        """`verifier`: what is kept of a PIN; another one where guesses are simulated in numbers."""
+        self._verifier = verifier
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="pin")
         self._free = threads
         self._places = {
@@ -61,7 +73,7 @@ class PinPool:
         self._taken += 1
         pin_places().inc()
         try:
-            yield Place(self._run, rank)
+            yield Place(self._run, rank, self._verifier)
         finally:
             self._taken -= 1
             pin_places().dec()
@@ -121,10 +133,14 @@ class Place:
     """One caller's place in the pool's queue."""
 
     def __init__(
-        self, run: Callable[[Rank, Callable[[], bytes]], Awaitable[bytes]], rank: Rank
+        self,
+        run: Callable[[Rank, Callable[[], bytes]], Awaitable[bytes]],
+        rank: Rank,
+        verifier: Verifier,
     ) -> None:
         self._run = run
         self._rank = rank
+        self._verifier = verifier
 
     async def verifier(
         self, pepper: SecretKey, pin: SecretText, *, tenant: str, credential: str, salt: bytes
@@ -132,5 +148,5 @@ class Place:
         """What the PIN would be kept as; comparing is the caller's."""
         return await self._run(
             self._rank,
-            lambda: pin_verifier(pepper, pin, tenant=tenant, credential=credential, salt=salt),
+            lambda: self._verifier(pepper, pin, tenant=tenant, credential=credential, salt=salt),
         )
