@@ -25,7 +25,7 @@ from voicefile.witness.commands import app as witness
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__
 )
-tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants.")
+tenant = typer.Typer(no_args_is_help=True, help="Open, list and close tenants; their prompts.")
 app.add_typer(tenant, name="tenant")
 app.add_typer(prepare, name="prepare")
 app.add_typer(events, name="events")
@@ -200,6 +200,25 @@ def keys_change_signing(
     from voicefile.cli.keys import change_signing
 
     _run(change_signing(_deployment(), tenant_id=tenant_id, older_than_days=older_than_days))
+
+
+@tenant.command("prompt")
+def tenant_prompt(
+    tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")],
+    language: Annotated[str, typer.Argument(help="de or en.")],
+    fragment: Annotated[str, typer.Argument(help="What is said, by its key: greeting_tenant.")],
+    sound: Annotated[
+        Path | None, typer.Argument(help="WAV: 8 kHz, mono, 16 bit. Left out: ours again.")
+    ] = None,
+    *,
+    into: Annotated[Path, typer.Option(help="The folder of prompts.")],
+) -> None:
+    """Give a tenant a voice of its own on the telephone, one sentence at a time."""
+    from voicefile.cli.tenant import own_prompt
+    from voicefile.playback.telephone.phrases import Fragment
+
+    said = Fragment(language, fragment)
+    _run(own_prompt(_deployment(), tenant_id=tenant_id, fragment=said, sound=sound, folder=into))
 
 
 def _deployment() -> DeploymentSettings:

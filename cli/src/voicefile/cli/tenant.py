@@ -1,7 +1,8 @@
-"""Tenants from the command line: open, list, close."""
+"""Tenants from the command line: open, list, close, and their own voice on the telephone."""
 
 import re
 import sys
+from pathlib import Path
 from typing import Final
 
 from voicefile.auth.errors import NameTaken, NotFound
@@ -13,6 +14,9 @@ from voicefile.cli.administering import auth_ports
 from voicefile.cli.demo import OPERATOR
 from voicefile.deeds.deed import Action, Deed
 from voicefile.identity.principal import Role
+from voicefile.playback.telephone.own_prompts import checked, put_prompt, remove_prompt
+from voicefile.playback.telephone.phrases import Fragment
+from voicefile.playback.telephone.prompts import PromptRefused
 
 ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 NO_SUCH: Final = "There is no such tenant: `voicefile tenant list` shows those there are.\n"
@@ -65,3 +69,52 @@ async def close_one(settings: DeploymentSettings, *, tenant_id: str) -> int:
             return 1
     sys.stdout.write("closed\n")
     return 0
+
+
+async def own_prompt(
+    settings: DeploymentSettings,
+    *,
+    tenant_id: str,
+    fragment: Fragment,
+    sound: Path | None,
+    folder: Path,
+) -> int:
+    """Puts a tenant's own prompt into the folder, or takes it away; heard from the next start."""
+    if not ID.fullmatch(tenant_id):
+        sys.stderr.write(NO_SUCH)
+        return 1
+    try:
+        wav = None if sound is None else checked(fragment, sound)
+    except PromptRefused as why:
+        sys.stderr.write(f"{why}.\n")
+        return 1
+    async with auth_ports(settings) as ports:
+        # What goes wrong is told in here: out there it would have been a failure of the vault.
+        try:
+            await tenant_of(tenant_id, ports=ports)
+            # The deed first: a file that nobody answers for is worse than a deed without one.
+            await ports.deeds.record(_changed(tenant_id))
+            if wav is None:
+                remove_prompt(folder, tenant_id, fragment)
+            else:
+                put_prompt(folder, tenant_id, fragment, wav)
+        except NotFound:
+            sys.stderr.write(NO_SUCH)
+            return 1
+        except PromptRefused as why:
+            sys.stderr.write(f"{why}.\n")
+            return 1
+        except OSError as error:
+            sys.stderr.write(f"The folder can't be written: {error.strerror}.\n")
+            return 1
+    sys.stdout.write("removed\n" if wav is None else "put\n")
+    return 0
+
+
+def _changed(tenant_id: str) -> Deed:
+    return Deed(
+        actor=OPERATOR,
+        action=Action.ACTION_TENANT_CHANGED,
+        tenant=tenant_id,
+        object_id=tenant_id,
+    )
