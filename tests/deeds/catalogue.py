@@ -91,6 +91,9 @@ ROUTES: Final[dict[str, Writes]] = {
         ("letter-changed",),
         note="a letter that came back: `credential-undelivered`",
     ),
+    "DELETE /auth/v1/recordings/{recording}/objection": Writes(
+        ("objection-settled",), ("objection-settled",)
+    ),
     # auth, inside
     "POST /auth/internal/v1/issues": Writes(
         ("access-issued",), note="a join: `recording-joined` as well; a refusal is ingest's deed"
@@ -172,8 +175,10 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /playback/v1/recordings/{recording_id}/evidence": EVIDENCE,
     "POST /playback/internal/v1/telephone": Writes(
         ("call-answered",),
-        note="once for a call; its end: `call-ended`; handed over to people: `call-transferred`; "
-        "what is keyed: auth's deeds; a key while it plays: exempt, the listening is the deed",
+        note="once for a call; its end: `call-ended`, refused if somebody keyed an access ID and "
+        "was not let in; handed over to people: `call-transferred`; a PIN and an answer: auth's "
+        "deeds; an access ID that is nobody's: counted, and told by the call's end; nothing "
+        "keyed at all: counted; a key while it plays: exempt, the listening is the deed",
     ),
     "GET /playback/internal/v1/telephone/sounds/{call_id}/{file}": exempt(
         "the listening that it belongs to is the deed"
@@ -230,6 +235,7 @@ COMMANDS: Final[dict[str, Writes]] = {
     ),
     "voicefile keys destroy-old-root": Writes(("root-destroyed",)),
     "voicefile keys change-signing": Writes(("signing-key-added",), note="for each key"),
+    "voicefile tenant prompt": Writes(("tenant-changed",), note="before the file is put in place"),
     "voicefile prepare kafka": exempt("before there is a vault to have a log"),
     "voicefile prepare mongo": exempt("before there is a vault to have a log"),
     "voicefile prepare s3": exempt("before there is a vault to have a log"),
@@ -347,6 +353,7 @@ OBJECTS: Final[dict[str, str]] = {
     "log-exported": "the log",
     "proof-read": "the recording",
     "recording-held": "the recording",
+    "objection-settled": "the recording",
     "recording-erased": "the recording",
     "integrity-failed": "the record or recording",
     "administration-read": "the tenant; none for the list of all",

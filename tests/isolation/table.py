@@ -337,6 +337,11 @@ AUTH = (
         ask=a_letter,
         spends=True,
     ),
+    Row(
+        "DELETE /auth/v1/recordings/{recording}/objection",
+        AGENTS | ADMINS,
+        thing=Thing.RECORDING,
+    ),
 )
 
 AUTH_INSIDE = (

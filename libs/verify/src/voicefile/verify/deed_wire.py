@@ -55,7 +55,7 @@ ACTIONS: Final = _words(
     "proof-read recording-held recording-erased integrity-failed recording-joined question-asked "
     "administration-read event-replayed log-exported hearings-read door-refused manifest-read "
     "release-returned manifest-signed call-answered call-ended call-transferred "
-    "signing-key-added root-changed keys-rewrapped root-destroyed"
+    "signing-key-added root-changed keys-rewrapped root-destroyed objection-settled"
 )
 
 

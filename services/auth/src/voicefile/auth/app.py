@@ -10,7 +10,11 @@ import httpx
 from fastapi import FastAPI
 
 from voicefile.auth import store
-from voicefile.auth.credentials.credential_routes import credential_router, search_router
+from voicefile.auth.credentials.credential_routes import (
+    credential_router,
+    objection_router,
+    search_router,
+)
 from voicefile.auth.events import TOPIC, Fact, key_of, wrap
 from voicefile.auth.forgeries import tell_forgeries
 from voicefile.auth.issuing.internal_routes import ingest_router
@@ -146,6 +150,7 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
         access_routes.public_router(doors),
         search_router(ports),
         credential_router(ports),
+        objection_router(ports),
         admin_router(ports),
         principal_router(ports),
     )

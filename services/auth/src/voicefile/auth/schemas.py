@@ -324,6 +324,14 @@ class CredentialAnswer(BaseModel):
     letter: str
 
 
+class ObjectionSettled(BaseModel):
+    """What became of the recording."""
+
+    recording_id: str
+    state: str
+    objected: bool
+
+
 class SearchBody(Part):
     """Exactly one thing known about a customer."""
 

@@ -9,6 +9,7 @@ from voicefile.auth.credentials import change_credential as change
 from voicefile.auth.credentials.change_credential import Order
 from voicefile.auth.credentials.reissue import reissue
 from voicefile.auth.credentials.search_customers import Hit, Search, search_customers
+from voicefile.auth.credentials.settle_objection import settle_objection
 from voicefile.auth.errors import SearchUnclear
 from voicefile.auth.listening.access_deeds import purpose_of
 from voicefile.auth.listening.access_errors import PurposeMissing
@@ -20,6 +21,7 @@ from voicefile.auth.schemas import (
     CustomersFound,
     Id,
     LetterBody,
+    ObjectionSettled,
     PinAnswer,
     PurposeCode,
     RecordingFound,
@@ -38,6 +40,7 @@ _CHANGES: Final[Mapping[str, Change]] = {
     "restore": change.restore,
 }
 _KEEPER: Final = caller(Role.PARTNER, Role.CARE)
+_SETTLER: Final = caller(Role.CARE, Role.TENANT_ADMIN)
 SHOWN_DETAILS: Final = (
     "contract_reference",
     "contract_kind",
@@ -103,6 +106,24 @@ def credential_router(ports: Ports) -> APIRouter:
         order = _order(request, by, purpose)
         wanted = LetterState(body.letter)
         return _changed(await change.change_letter(credential, wanted, order=order, ports=ports))
+
+    return router
+
+
+def objection_router(ports: Ports) -> APIRouter:
+    """How an objection to a recording is settled."""
+    router = APIRouter(prefix="/v1/recordings/{recording}/objection", tags=["customers"])
+
+    @router.delete("")
+    async def settled(
+        request: Request,
+        recording: Annotated[Id, Path()],
+        by: Principal = Depends(_SETTLER),
+        purpose: PurposeHeader = None,
+    ) -> ObjectionSettled:
+        order = _order(request, by, purpose)
+        now = await settle_objection(recording, order=order, ports=ports)
+        return ObjectionSettled(recording_id=now.id, state=now.state.value, objected=now.objected)
 
     return router
 

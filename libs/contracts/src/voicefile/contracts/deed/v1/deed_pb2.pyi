@@ -91,6 +91,7 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_ROOT_CHANGED: _ClassVar[Action]
     ACTION_KEYS_REWRAPPED: _ClassVar[Action]
     ACTION_ROOT_DESTROYED: _ClassVar[Action]
+    ACTION_OBJECTION_SETTLED: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -165,6 +166,7 @@ ACTION_SIGNING_KEY_ADDED: Action
 ACTION_ROOT_CHANGED: Action
 ACTION_KEYS_REWRAPPED: Action
 ACTION_ROOT_DESTROYED: Action
+ACTION_OBJECTION_SETTLED: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
