@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.telephony.digits import Bind, DigitParser, Outcome
 
 from voicefile.playback.telephone import documents
 from voicefile.playback.telephone.call_state import Step
@@ -59,7 +60,7 @@ def test_where_a_key_counts_all_twelve_are_bound(name):
 @pytest.mark.parametrize("name", ENTRIES)
 def test_patterns_of_entries_are_anchored_and_entries_have_time(name):
     for bind in binds(name):
-        assert bind.startswith("~^")
+        assert bind.removeprefix("=").startswith("~^")
         assert bind.endswith("$")
     [playback] = work(name).iter("playback")
     assert int(playback.get("input-timeout")) >= 30_000
@@ -86,8 +87,26 @@ def test_nothing_is_played_again_by_itself(name):
     ],
 )
 def test_an_entry_is_taken_when_it_is_whole(name, keyed, taken):
-    patterns = [bind.removeprefix("~") for bind in binds(name)]
+    patterns = [bind.removeprefix("=").removeprefix("~") for bind in binds(name)]
     assert any(re.search(pattern, keyed) for pattern in patterns) is taken
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("keyed", ["12345678#", "12345678*", "#12345678#", "*"])
+def test_an_entry_that_was_closed_is_understood_at_once(name, keyed):
+    parser = DigitParser([Bind(text) for text in binds(name)], digit_timeout_ms=5_000)
+    came_of = [parser.feed(key, 100 * n) for n, key in enumerate(keyed)]
+    assert came_of == [*[Outcome.GOING] * (len(keyed) - 1), Outcome.FOUND]
+    assert parser.found[1] == keyed
+
+
+@pytest.mark.parametrize(("name", "keyed"), [("access id", "123456789012"), ("pin", "12345678")])
+def test_an_entry_that_was_not_closed_is_waited_for(name, keyed):
+    parser = DigitParser([Bind(text) for text in binds(name)], digit_timeout_ms=5_000)
+    for key in keyed:
+        assert parser.feed(key, 0) is Outcome.GOING
+    assert parser.ping(5_000) is Outcome.GOING
+    assert parser.ping(5_001) is Outcome.FOUND
 
 
 def test_beside_a_chunk_its_position_is_asked_for():

@@ -3,8 +3,9 @@
 All twelve keys are bound wherever one of them counts: an unbound key stops what is played and
 tells nobody. Patterns are anchored, because unanchored they take the end of a longer entry for
 the whole. A time-out of an entry counts from the end of the prompt for all of it, and eats a digit
-when it runs out, so it is long; who has keyed enough and waits is understood sooner. Nothing says
-`loops`: it counts repetitions, and each would fetch anew what is there once.
+when it runs out, so it is long; who has keyed enough and waits is understood sooner, and who closes
+it at once: of several patterns only those with "=" before them count before that wait is over.
+Nothing says `loops`: it counts repetitions, and each would fetch anew what is there once.
 """
 
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ KEY_MS: Final = 200
 OFFER_MS: Final = 8_000
 WAIT_MS: Final = 60_000
 
-_CLOSED: Final = r"~^#?\d{1,24}[#*]$"
+_CLOSED: Final = r"=~^#?\d{1,24}[#*]$"
 """With the key that ends it; a key that ended the entry before may have come late."""
-_STAR: Final = r"~^\*$"
+_STAR: Final = r"=~^\*$"
 """As a pattern, too: a plain key beside patterns waits for more digits."""
 _PATTERNS: Final = {
     Step.ACCESS_ID: (r"~^\d{12}$", _CLOSED, _STAR),
