@@ -12,6 +12,7 @@ from voicefile.crypto.secret import SecretText
 from voicefile.eventbus.port import Event
 from voicefile.identity.ids import new_id
 from voicefile.ingest.changes import AuthFacts
+from voicefile.ingest.erase import Erasing
 from voicefile.ingest.events import AUTH_TOPIC
 from voicefile.ingest.reservations import reservation_id
 
@@ -39,11 +40,11 @@ async def hear(stand, *messages):
 
 
 def facts_of(stand):
-    return AuthFacts(
-        tenants=stand.desk.tenants,
-        feed=stand.service.public.state.feed,
-        reservations=stand.desk.marking.reservations,
-    )
+    return AuthFacts(feed=stand.service.public.state.feed, erasing=erasing_of(stand))
+
+
+def erasing_of(stand):
+    return Erasing(stand.store, stand.blobs, stand.desk.marking.reservations, stand.desk.tenants)
 
 
 async def page(stand, *, after=0, limit=100, token="partner"):

@@ -27,6 +27,7 @@ from voicefile.identity.tokens import TokenVerifier
 from voicefile.ingest import metrics
 from voicefile.ingest.ask_auth import Auth
 from voicefile.ingest.changes import AuthFacts, Feed
+from voicefile.ingest.erase import Erasing
 from voicefile.ingest.events import AUTH_TOPIC, GROUP, TOPIC, RecordingStored, wrap
 from voicefile.ingest.issue import Issuing
 from voicefile.ingest.linger import Lingering
@@ -83,11 +84,11 @@ def build(
     feed = Feed(docs, settings=settings, now_s=now_s)
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
     app.state.manifests = Manifests(docs, auth=auth, feed=feed, deeds=deeds, now_s=now_s)
+    erasing = Erasing(docs, blobs, reservations, desk.tenants)
     app.state.sweeper = Sweeper(
-        desk.marking, settings=settings, now_s=now_s, monotonic_s=monotonic_s
+        desk.marking, erasing, settings=settings, now_s=now_s, monotonic_s=monotonic_s
     )
-    facts = AuthFacts(tenants=desk.tenants, feed=feed, reservations=reservations)
-    bus.subscribe(AUTH_TOPIC, group=GROUP, handler=facts.hear)
+    bus.subscribe(AUTH_TOPIC, group=GROUP, handler=AuthFacts(feed=feed, erasing=erasing).hear)
     leading = partial(led, leadership, partial(_leading, app, settings))
     running = partial(_running, Relay(docs, bus, leadership=leadership), desk.decoders, leading)
     return Service("ingest", app, running=running, ready=partial(_ready, desk.decoders, docs))

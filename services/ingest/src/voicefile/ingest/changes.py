@@ -15,12 +15,11 @@ from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionC
 from voicefile.docstore.tenant import TenantCollection
 from voicefile.eventbus.port import Event, NotNow
 from voicefile.ingest.ask_auth import Who
-from voicefile.ingest.events import ERASED, RecordingMoved, heard
-from voicefile.ingest.reservations import Reservations
+from voicefile.ingest.erase import Erasing, erase_recording, erase_tenant
+from voicefile.ingest.events import ERASED, RecordingMoved, TenantErased, heard
 from voicefile.ingest.schemas import Change, Changes
 from voicefile.ingest.settings import IngestSettings
 from voicefile.ingest.store import FEED, TenantFacts
-from voicefile.ingest.tenants import Tenants
 
 SEQUENCE_MAX: Final = 10**12 - 1
 RECORDING_ENTRIES_MAX: Final = 1_000
@@ -128,12 +127,12 @@ class Feed:
 
 
 class AuthFacts:
-    """Hears what auth says: tenants for the projection, recordings for feeds and reservations."""
+    """Hears what auth says: tenants for the projection, recordings for feeds and blobs."""
 
-    def __init__(self, *, tenants: Tenants, feed: Feed, reservations: Reservations) -> None:
-        self._tenants = tenants
+    def __init__(self, *, feed: Feed, erasing: Erasing) -> None:
+        self._tenants = erasing.tenants
         self._feed = feed
-        self._reservations = reservations
+        self._erasing = erasing
 
     async def hear(self, events: Sequence[Event]) -> None:
         """Every step may be repeated, so a batch that failed half way simply comes again.
@@ -151,11 +150,15 @@ class AuthFacts:
         for fact in facts:
             if isinstance(fact, TenantFacts):
                 await self._tenants.learn(fact)
+            elif isinstance(fact, TenantErased):
+                await erase_tenant(fact.tenant, at=self._erasing)
         moved = [fact for fact in facts if isinstance(fact, RecordingMoved)]
-        await self._feed.add(*moved)
+        gone = {who for who in {fact.tenant for fact in moved} if await self._tenants.erased(who)}
+        # What is told late of a tenant that is no more begins no feed anew.
+        await self._feed.add(*(fact for fact in moved if fact.tenant not in gone))
         for fact in moved:
-            if fact.state == ERASED:
-                await self._reservations.forget(fact.recording, tenant=fact.tenant)
+            if fact.state == ERASED or fact.tenant in gone:
+                await erase_recording(fact.recording, tenant=fact.tenant, at=self._erasing)
 
 
 def _entry_id(partner: str, sequence: int) -> str:

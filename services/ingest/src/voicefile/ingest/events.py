@@ -54,6 +54,13 @@ class RecordingMoved:
     """When auth wrote it; 0 if the event does not say."""
 
 
+@dataclass(frozen=True)
+class TenantErased:
+    """All of a tenant is erased, for good."""
+
+    tenant: str
+
+
 def wrap(event_id: str, deed: DeedMessage, fact: RecordingStored | None) -> bytes:
     """An event of ours as it travels."""
     message = IngestEvent(event_id=event_id, deed=deed)
@@ -66,7 +73,7 @@ def wrap(event_id: str, deed: DeedMessage, fact: RecordingStored | None) -> byte
     return message.SerializeToString()
 
 
-def heard(payload: bytes) -> TenantFacts | RecordingMoved | None:
+def heard(payload: bytes) -> TenantFacts | RecordingMoved | TenantErased | None:
     """What an event of auth's means to ingest; None: nothing."""
     message = AuthEvent.FromString(payload)
     match message.WhichOneof("fact"):
@@ -74,6 +81,8 @@ def heard(payload: bytes) -> TenantFacts | RecordingMoved | None:
             return _tenant(message.tenant_published)
         case "recording_issued" | "recording_changed":
             return _moved(message)
+        case "tenant_erased":
+            return TenantErased(message.tenant_erased.tenant)
         case _:
             return None
 

@@ -206,6 +206,11 @@ class Reservations:
             with suppress(VersionConflict):
                 await self._of(held.tenant).delete(mine.document)
 
+    async def of_recording(self, recording: str, *, tenant: str) -> list[Reservation]:
+        """The one under which it was taken in; none, if that is over."""
+        documents = await self._of(tenant).find("recording", recording)
+        return [Reservation.of(document) for document in documents]
+
     async def forget(self, recording: str, *, tenant: str) -> None:
         """The recording was erased, so its reservation ends as well."""
         for document in await self._of(tenant).find("recording", recording):

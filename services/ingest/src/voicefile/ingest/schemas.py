@@ -255,12 +255,18 @@ class RecordingStatus(BaseModel):
     state: str
     findings: tuple[str, ...] = ()
     delete_on: str | None = None
+    """The day on which it is to be erased, unless `kept_by` names what stands against it."""
+    kept_by: tuple[str, ...] = ()
+    """What keeps it longer than the policy would: law, hold, objection."""
+    erased_on: str | None = None
     policy_version: int | None = None
     assurance: str | None = None
     letter: str | None = None
     credential_id: str | None = None
     credential_state: str | None = None
     receipt: str | None = Field(default=None, repr=False)
+    certificate: str | None = Field(default=None, repr=False)
+    """Of an erased recording: the vault's signed word on it."""
 
 
 class Change(BaseModel):

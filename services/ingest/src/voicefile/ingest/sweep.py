@@ -17,6 +17,7 @@ import structlog
 
 from voicefile.blobstore.port import BlobName
 from voicefile.ingest.ask_auth import Who
+from voicefile.ingest.erase import Erasing, erase_recording
 from voicefile.ingest.events import ERASED
 from voicefile.ingest.mark import Marking, mark_issued
 from voicefile.ingest.metrics import sweeping_halted
@@ -26,6 +27,8 @@ from voicefile.ingest.store import Reservation
 
 log = structlog.get_logger(__name__)
 
+Recorded = tuple[str, str]
+"""A recording and its tenant."""
 ORPHANS_MAX: Final = 100_000
 """Names kept in memory between looking and deleting; what is left waits for the next pass."""
 
@@ -37,6 +40,8 @@ class Swept:
     blobs: int = 0
     marked: int = 0
     expired: int = 0
+    erased: int = 0
+    """Recordings that auth has erased, and whose event was never heard."""
     halted: bool = False
     """Auth denied a blob that it has issued, so nothing was touched."""
 
@@ -56,19 +61,22 @@ class Sweeper:
     def __init__(
         self,
         marking: Marking,
+        erasing: Erasing,
         *,
         settings: IngestSettings,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._marking = marking
+        self._erasing = erasing
         self._settings = settings
         self._clock = SteadyClock(now_s=now_s, monotonic_s=monotonic_s)
 
     async def sweep(self) -> Swept:
         """One pass: looks at everything before it touches anything."""
+        erased: set[Recorded] = set()
         try:
-            orphans = [name async for name in self._orphans()]
+            orphans = [name async for name in self._orphans(erased)]
         except _IssuedBlobDenied as denied:
             sweeping_halted().set(1)
             issued = denied.reservation
@@ -81,17 +89,19 @@ class Sweeper:
             )
             return Swept(halted=True)
         sweeping_halted().set(0)
+        for recording, tenant in sorted(erased):
+            await erase_recording(recording, tenant=tenant, at=self._erasing)
         # Reservations before blobs: settling one decides whose blobs count.
         marked, expired = await self._sweep_reservations()
         blobs = await self._delete_unnamed(orphans)
         await self._marking.blobs.sweep_unfinished(
             self._settings.sweep_after_s + self._clock.jumped_s()
         )
-        log.info("swept", blobs=blobs, documents=marked + expired)
-        return Swept(blobs=blobs, marked=marked, expired=expired)
+        log.info("swept", blobs=blobs, documents=marked + expired + len(erased))
+        return Swept(blobs=blobs, marked=marked, expired=expired, erased=len(erased))
 
-    async def _orphans(self) -> AsyncIterator[BlobName]:
-        """Old blobs that auth does not know. Raises _IssuedBlobDenied."""
+    async def _orphans(self, erased: set[Recorded]) -> AsyncIterator[BlobName]:
+        """Old blobs that auth does not know; adds what it has erased. Raises _IssuedBlobDenied."""
         found = 0
         after = ""
         # No upload lasts a day, so what is older and unknown now has no pointer on its way.
@@ -103,14 +113,14 @@ class Sweeper:
             old = [entry.name for entry in page if entry.stored_at_s < old_s]
             known = await self._marking.auth.known(old) if old else set()
             for name in old:
-                if name in known or await self._issued(name):
+                if name in known or await self._issued(name, erased):
                     continue
                 found += 1
                 if found <= ORPHANS_MAX:
                     yield name
 
-    async def _issued(self, name: BlobName) -> bool:
-        """Whether a mark protects a blob that auth denies; erased ones wait for their event."""
+    async def _issued(self, name: BlobName, erased: set[Recorded]) -> bool:
+        """Whether a mark protects a blob that auth denies; what is erased goes by its recording."""
         reservation = await self._marking.reservations.naming(name)
         if reservation is None or not reservation.marked:
             return False
@@ -121,6 +131,7 @@ class Sweeper:
         status = await self._marking.auth.status(reservation.recording, who=who)
         if status is None or status.state != ERASED:
             raise _IssuedBlobDenied(name, reservation)
+        erased.add((reservation.recording, reservation.tenant))
         return True
 
     async def _sweep_reservations(self) -> tuple[int, int]:

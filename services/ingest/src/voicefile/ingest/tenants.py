@@ -11,7 +11,7 @@ from typing import Final
 from voicefile.crypto.errors import Malformed, Tampered
 from voicefile.crypto.keyring import sealing_key_statement
 from voicefile.crypto.primitives import verify
-from voicefile.docstore.port import DocStore, DocumentExists, VersionConflict
+from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
 from voicefile.docstore.tenant import TenantCollection
 from voicefile.identity.principal import Principal
 from voicefile.ingest.errors import (
@@ -26,6 +26,7 @@ from voicefile.ingest.schemas import Metadata, Scope
 from voicefile.ingest.store import TENANTS, SealingKey, TenantFacts
 
 LEARN_ATTEMPTS_MAX: Final = 10
+_ERASED: Final = {"erased": True}
 VERIFIED_MAX: Final = 10_000
 """Verified keys remembered; one tenant has one at a time."""
 
@@ -44,6 +45,8 @@ class Tenants:
             try:
                 if stored is None:
                     await view.insert(facts.document(0))
+                elif is_erased(stored):
+                    return
                 elif TenantFacts.of(stored).published < facts.published:
                     await view.replace(facts.document(stored.version))
             except (DocumentExists, VersionConflict):
@@ -54,9 +57,28 @@ class Tenants:
     async def known(self, tenant: str) -> TenantFacts:
         """What auth published last. Raises TenantNotYetKnown."""
         stored = await TenantCollection(self._store, TENANTS, tenant).get(tenant)
-        if stored is None:
+        if stored is None or is_erased(stored):
             raise TenantNotYetKnown
         return TenantFacts.of(stored)
+
+    async def erase(self, tenant: str) -> None:
+        """Nothing but that it is erased is kept, so that no late fact brings it back."""
+        view = TenantCollection(self._store, TENANTS, tenant)
+        stored = await view.get(tenant)
+        if stored is None:
+            await view.insert(Document(tenant, tenant, _ERASED))
+        elif not is_erased(stored):
+            await view.replace(Document(tenant, tenant, _ERASED, stored.version))
+
+    async def erased(self, tenant: str) -> bool:
+        """Whether auth has said that it is erased."""
+        stored = await TenantCollection(self._store, TENANTS, tenant).get(tenant)
+        return stored is not None and is_erased(stored)
+
+
+def is_erased(document: Document) -> bool:
+    """Whether the document is what is left of a tenant."""
+    return document.body == _ERASED
 
 
 def check_open(facts: TenantFacts) -> None:
