@@ -36,8 +36,25 @@ def test_a_tenant_is_opened_listed_and_closed(run):
     tenant = said(opened)["tenant"]
     assert said(opened)["username"] == "admin@nordwind.example"
     assert run("tenant", "list").stdout == f"{tenant}  open    Nordwind\n"
-    assert run("tenant", "close", tenant).stdout == "closed\n"
-    assert run("tenant", "list").stdout == f"{tenant}  closed  Nordwind\n"
+    untyped = run("tenant", "close", tenant)
+    assert (untyped.returncode, untyped.stdout) == (1, "")
+    assert "--typed" in untyped.stderr
+    closed = run("tenant", "close", tenant, "--typed", tenant[:8])
+    day = closed.stdout.removeprefix("closed; erased on ").strip()
+    assert run("tenant", "list").stdout == f"{tenant}  closed  Nordwind  erased on {day}\n"
+    assert run("tenant", "restore", tenant).stdout == "open\n"
+    assert run("tenant", "list").stdout == f"{tenant}  open    Nordwind\n"
+
+
+def test_what_other_rules_would_erase_is_shown(run, tmp_path):
+    tenant = said(run("tenant", "open", "Nordwind", "nordwind.example"))["tenant"]
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"retention_days": {"contract": 30}}')
+    shown = run("tenant", "preview", tenant, str(rules))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == "0 recordings would get another planned day\n"
+    rules.write_text('{"retention_days": 7}')
+    assert "no rules" in run("tenant", "preview", tenant, str(rules)).stderr
 
 
 def test_two_tenants_can_not_share_a_domain(run):
@@ -49,7 +66,7 @@ def test_two_tenants_can_not_share_a_domain(run):
 
 @pytest.mark.parametrize("tenant", ["00", "ab" * 16])
 def test_what_is_no_tenant_is_not_closed(run, tenant):
-    refused = run("tenant", "close", tenant)
+    refused = run("tenant", "close", tenant, "--typed", tenant[:8])
     assert refused.returncode == 1
     assert refused.stderr.startswith("There is no such tenant")
 

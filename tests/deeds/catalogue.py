@@ -72,6 +72,24 @@ ROUTES: Final[dict[str, Writes]] = {
     "DELETE /auth/v1/principals/{principal}": Writes(
         ("principal-removed",), ("principal-removed",)
     ),
+    "POST /auth/v1/tenant/restoration": Writes(("tenant-changed",)),
+    "POST /auth/v1/retention-previews": Writes(("administration-read",)),
+    # auth: erasing
+    "PUT /auth/v1/recordings/{recording}/hold": Writes(("recording-held",), ("recording-held",)),
+    "DELETE /auth/v1/recordings/{recording}/hold": Writes(("hold-lifted",), ("hold-lifted",)),
+    "GET /auth/v1/recordings/{recording}/shred-certificate": Writes(
+        ("certificate-read",), ("certificate-read",)
+    ),
+    "POST /auth/v1/erasures": Writes(("erasure-asked",), ("erasure-asked",)),
+    "GET /auth/v1/erasures": Writes(("administration-read",)),
+    "POST /auth/v1/erasures/{erasure}/confirmation": Writes(
+        ("recording-erased", "customer-erased"),
+        ("recording-erased",),
+        note="one for each recording, one if it was the customer's last; a tenant's: "
+        "`tenant-closed` instead",
+    ),
+    "DELETE /auth/v1/erasures/{erasure}": Writes(("erasure-withdrawn",), ("erasure-withdrawn",)),
+    "GET /auth/v1/tenants/{tenant}/shred-certificate": exempt(PUBLIC),
     # auth: care and partners
     "POST /auth/v1/customer-searches": Writes(
         ("customers-searched", "customers-searched"),
@@ -236,6 +254,8 @@ COMMANDS: Final[dict[str, Writes]] = {
     "voicefile keys destroy-old-root": Writes(("root-destroyed",)),
     "voicefile keys change-signing": Writes(("signing-key-added",), note="for each key"),
     "voicefile tenant prompt": Writes(("tenant-changed",), note="before the file is put in place"),
+    "voicefile tenant restore": Writes(("tenant-changed",)),
+    "voicefile tenant preview": Writes(("administration-read",)),
     "voicefile prepare kafka": exempt("before there is a vault to have a log"),
     "voicefile prepare mongo": exempt("before there is a vault to have a log"),
     "voicefile prepare s3": exempt("before there is a vault to have a log"),
@@ -255,13 +275,24 @@ COMMANDS: Final[dict[str, Writes]] = {
 
 LOOPS: Final[dict[str, Writes]] = {
     "auth.app._housekeeping": Writes(
-        ("epoch-opened", "epoch-destroyed", "integrity-failed"),
+        (
+            "epoch-opened",
+            "epoch-destroyed",
+            "integrity-failed",
+            "recording-erased",
+            "customer-erased",
+            "tenant-erased",
+            "retention-applied",
+        ),
         note="rotation opens and destroys epochs of keys; the scrub tells of forged records; what "
-        "has lapsed (sessions, answers kept for retries, claims) is swept without a deed",
+        "is due is erased, each recording for itself; what has lapsed (sessions, answers kept for "
+        "retries, claims, erasures that nobody confirmed) is swept without a deed",
     ),
     "auth.app._forgetting": exempt("keys leave this process's memory"),
     "auth.listening.audit_gate.AuditGate._keep_asking": exempt(PROBE),
-    "ingest.app._leading": exempt("blobs that belong to no recording; nobody ever could hear them"),
+    "ingest.app._leading": exempt(
+        "blobs that belong to no recording, or to one whose erasing is auth's deed"
+    ),
     "ingest.manifests.Manifests.keep_signing": Writes(
         ("manifest-signed",), note="for every partner, once a day"
     ),
@@ -301,9 +332,7 @@ ALSO: Final[dict[str, str]] = {
 }
 """What no single route writes."""
 
-NOT_WRITTEN_YET: Final[dict[str, str]] = {
-    "recording-erased": "erasing",
-}
+NOT_WRITTEN_YET: Final[dict[str, str]] = {}
 """In the contract, for what does not exist yet."""
 
 OBJECTS: Final[dict[str, str]] = {
@@ -341,7 +370,7 @@ OBJECTS: Final[dict[str, str]] = {
     "letter-changed": "the credential",
     "tenant-opened": "the tenant",
     "tenant-changed": "the tenant or reseller",
-    "tenant-closed": "the tenant",
+    "tenant-closed": "the tenant; related: the request that was confirmed",
     "scope-added": "the tenant or reseller",
     "principal-added": "the principal",
     "principal-removed": "the principal",
@@ -354,7 +383,15 @@ OBJECTS: Final[dict[str, str]] = {
     "proof-read": "the recording",
     "recording-held": "the recording",
     "objection-settled": "the recording",
-    "recording-erased": "the recording",
+    "recording-erased": "the recording; related: the request that was confirmed, if there was one; "
+    "commitment: the certificate",
+    "hold-lifted": "the recording",
+    "erasure-asked": "the recording, credential or tenant; related: the request",
+    "erasure-withdrawn": "the same; related: the request",
+    "customer-erased": "the credential; related: the request",
+    "tenant-erased": "the tenant; commitment: the certificate",
+    "retention-applied": "the tenant",
+    "certificate-read": "the recording",
     "integrity-failed": "the record or recording",
     "administration-read": "the tenant; none for the list of all",
     "event-replayed": "the event",

@@ -98,7 +98,7 @@ async def permissive(world: World, place: Path) -> AsyncIterator[Permissive]:
     lies = LyingRecords(s.ports.access)
     ports = with_fields(s.ports, access=lies)
     pool = PinPool()
-    tokens = TokenVerifier(OwnKeys(ports.custody), issuer=ports.deployment)
+    tokens = TokenVerifier(OwnKeys(ports), issuer=ports.deployment)
     async with s.vault.client(peer="auth") as log:
         doors = doors_of(ports, pool=pool, audit=log, tokens=tokens, settings=AccessSettings())
         services = {"/auth": _auth(world, doors, tokens)}

@@ -101,6 +101,22 @@ async def a_policy(_: Cell) -> Ask:
     return Ask(json={"retention_days": {"contract": 1_095}, "default_retention_class": "contract"})
 
 
+async def a_preview(_: Cell) -> Ask:
+    return Ask(json={"rules": {"retention_days": {"contract": 30}}})
+
+
+async def a_hold(_: Cell) -> Ask:
+    return Ask(json={"reference": "case-17"})
+
+
+async def an_erasure(cell: Cell) -> Ask:
+    return Ask(json={"recording_id": cell.value})
+
+
+async def a_confirmation(cell: Cell) -> Ask:
+    return Ask(json={"typed": cell.owner.asked_to_erase.get(cell.value, "")[:8]})
+
+
 async def a_scope(_: Cell) -> Ask:
     return Ask(json={"department": "sales"})
 
@@ -311,6 +327,57 @@ AUTH = (
         ok=204,
         thing=Thing.PRINCIPAL,
         spends=True,
+    ),
+    # Nobody here is closed, and a restored tenant is as it was.
+    Row("POST /auth/v1/tenant/restoration", ADMINS, ok=204),
+    Row("POST /auth/v1/retention-previews", ADMINS, ask=a_preview),
+    Row(
+        "PUT /auth/v1/recordings/{recording}/hold",
+        AGENTS | ADMINS,
+        thing=Thing.FREE_RECORDING,
+        ask=a_hold,
+        spends=True,
+    ),
+    Row(
+        "DELETE /auth/v1/recordings/{recording}/hold",
+        ADMINS,
+        thing=Thing.HELD_RECORDING,
+        spends=True,
+    ),
+    Row(
+        "GET /auth/v1/recordings/{recording}/shred-certificate",
+        PARTNERS | AUDITORS | ADMINS,
+        thing=Thing.ERASED_RECORDING,
+    ),
+    Row(
+        "POST /auth/v1/erasures",
+        AGENTS | ADMINS,
+        ok=201,
+        thing=Thing.RECORDING,
+        ask=an_erasure,
+    ),
+    Row("GET /auth/v1/erasures", ADMINS),
+    Row(
+        "POST /auth/v1/erasures/{erasure}/confirmation",
+        ADMINS,
+        thing=Thing.ERASURE,
+        ask=a_confirmation,
+        spends=True,
+    ),
+    Row(
+        "DELETE /auth/v1/erasures/{erasure}",
+        AGENTS | ADMINS,
+        ok=204,
+        thing=Thing.ERASURE,
+        spends=True,
+    ),
+    # None of these tenants is gone: everybody is told that there is nothing.
+    Row(
+        "GET /auth/v1/tenants/{tenant}/shred-certificate",
+        EVERYBODY,
+        ok=404,
+        thing=Thing.TENANT,
+        shared=True,
     ),
     Row(
         "POST /auth/v1/customer-searches",

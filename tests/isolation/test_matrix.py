@@ -25,7 +25,8 @@ from voicefile.cli.partner import sample
 from voicefile.identity.guard import Rule, UnruledRoutes, caller, open_to_all, rules_of
 from voicefile.identity.principal import Role
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# A route more is some forty questions more, each of a vault that really works.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
 class Asking:

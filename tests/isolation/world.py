@@ -4,7 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,15 +13,23 @@ import httpx
 from tests.isolation.who import AGENTS, FORGED, PEERS, Who, forged_headers
 from tests.stand import OPERATOR, Company, Stand, stand
 
+from voicefile.auth.credentials.change_credential import Order
+from voicefile.auth.erasing.ask import Wish, ask
+from voicefile.auth.erasing.certificate import What, Why
+from voicefile.auth.erasing.erase import Order as EraseOrder
+from voicefile.auth.erasing.erase import erase
+from voicefile.auth.erasing.hold import lift_hold, place_hold
+from voicefile.auth.errors import ChangeNotPossible
 from voicefile.auth.issuing.access_id import new_access_id
 from voicefile.auth.records import Stored
 from voicefile.auth.store import Access, Recording
 from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.blobstore.names import new_blob_name
 from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.deeds.deed import Purpose
 from voicefile.identity.guard import TELEPHONE_PREFIX
 from voicefile.identity.ids import PLATFORM, new_id
-from voicefile.identity.principal import Role
+from voicefile.identity.principal import Principal, Role
 
 PURPOSE = {"Purpose": "complaint"}
 ANSWER = "4711"
@@ -53,6 +61,10 @@ class Thing(StrEnum):
     ASKED_LOGIN = "telephone login with a question"
     RELEASE = "release"
     BLOB = "blob name"
+    FREE_RECORDING = "recording without a hold"
+    HELD_RECORDING = "recording with a hold"
+    ERASED_RECORDING = "erased recording"
+    ERASURE = "erasure that was asked for"
 
 
 @dataclass
@@ -100,6 +112,10 @@ class Home:
     bearers: dict[Who, str] = field(default_factory=dict, repr=False)
     releases: list[str] = field(default_factory=list)
     staff: dict[str, Added] = field(default_factory=dict, repr=False)
+    asked_to_erase: dict[str, str] = field(default_factory=dict)
+    """By request: the recording that is to be erased."""
+    erased: str = ""
+    """A recording of the first partner's that is no more."""
 
     @property
     def id(self) -> str:
@@ -134,6 +150,10 @@ class Home:
             Thing.ASKED_LOGIN: "0" * 32,
             Thing.RELEASE: self.releases[0] if self.releases else new_id(),
             Thing.BLOB: self.main.recordings[0].blobs["original"].name,
+            Thing.FREE_RECORDING: self.spare.recording,
+            Thing.HELD_RECORDING: self.spare.recording,
+            Thing.ERASED_RECORDING: self.erased,
+            Thing.ERASURE: next(iter(self.asked_to_erase), ""),
         }
         return standing[what] or ""
 
@@ -162,6 +182,9 @@ class Home:
             Thing.LOGIN: self._fresh_login,
             Thing.ASKED_LOGIN: self._fresh_asked_login,
             Thing.RELEASE: self._fresh_release,
+            Thing.FREE_RECORDING: self._fresh_free,
+            Thing.HELD_RECORDING: self._fresh_held,
+            Thing.ERASURE: self._fresh_erasure,
         }
         return await makers[what]()
 
@@ -176,6 +199,35 @@ class Home:
 
     async def _fresh_credential(self) -> str:
         return (await filed(self.stand, self.company)).credential
+
+    async def _fresh_free(self) -> str:
+        order = Order(by=Principal(new_id(), self.id, Role.TENANT_ADMIN))
+        with suppress(ChangeNotPossible):
+            await lift_hold(self.spare.recording, order=order, ports=self.stand.ports)
+        return self.spare.recording
+
+    async def _fresh_held(self) -> str:
+        recording = await self._fresh_free()
+        by = Principal(new_id(), self.id, Role.CARE)
+        order = Order(by=by, purpose=Purpose.PURPOSE_LEGAL)
+        await place_hold(recording, "case-17", order=order, ports=self.stand.ports)
+        return recording
+
+    async def _fresh_erasure(self) -> str:
+        """Asked for by a care agent of the tenant, so that its admin may confirm it."""
+        recording = (await filed(self.stand, self.company)).recording
+        by = Principal(self.company.staff["care"].id, self.id, Role.CARE)
+        order = Order(by=by, purpose=Purpose.PURPOSE_CUSTOMER_REQUEST)
+        asked = await ask(Wish(What.RECORDING, recording), order=order, ports=self.stand.ports)
+        self.asked_to_erase[asked.id] = recording
+        return asked.id
+
+    async def something_erased(self) -> None:
+        """One recording of the first partner that is no more."""
+        gone = await filed(self.stand, self.company)
+        order = EraseOrder(by=OPERATOR, why=Why.EARLY)
+        await erase(gone.stored, lambda _: True, order=order, ports=self.stand.ports)
+        self.erased = gone.recording
 
     async def _fresh_principal(self) -> str:
         new = NewPrincipal(Role.PARTNER, "leaves soon")
@@ -278,6 +330,8 @@ async def home_of(s: Stand, company: Company) -> Home:
     # A one-time code works once: each home has its own operator, who is of none of them.
     company.staff["operator"] = await an_operator(s)
     await home.signed_in()
+    await home.something_erased()
+    await home.fresh(Thing.ERASURE)
     return home
 
 

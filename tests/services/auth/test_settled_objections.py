@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 from tests.services.auth.issuing_world import an_auth
 
-from voicefile.auth.store import ACCESS, RecordingState
+from voicefile.auth.store import ACCESS, Hold, RecordingState
 from voicefile.deeds.deed import Outcome, Purpose, Role
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Role as Who
@@ -78,6 +78,12 @@ async def test_what_was_superseded_meanwhile_does_not_come_back(vault, partner, 
     await put(vault, partner, objected, state=RecordingState.SUPERSEDED)
     token = await vault.token(partner.tenant, Who.CARE)
     assert (await settle(vault, token, objected)).json()["state"] == "superseded"
+
+
+async def test_a_legal_hold_outlives_what_the_customer_objected_to(vault, partner, objected):
+    await put(vault, partner, objected, hold=Hold("legal", b"sealed", "2026-11-28"))
+    token = await vault.token(partner.tenant, Who.CARE)
+    assert (await settle(vault, token, objected)).json()["state"] == "held"
 
 
 async def test_without_a_purpose_or_a_right_nothing_is_settled(vault, partner, objected):

@@ -150,11 +150,38 @@ def tenant_list() -> None:
 
 
 @tenant.command("close")
-def tenant_close(tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")]) -> None:
-    """Close a tenant: nothing new is taken and nothing released."""
+def tenant_close(
+    tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")],
+    typed: Annotated[
+        str, typer.Option(help="The first eight characters of its id: you mean this one.")
+    ] = "",
+) -> None:
+    """Close a tenant: nothing is taken or released, and 90 days later all of it is erased."""
     from voicefile.cli.tenant import close_one
 
-    _run(close_one(_deployment(), tenant_id=tenant_id))
+    _run(close_one(_deployment(), tenant_id=tenant_id, typed=typed))
+
+
+@tenant.command("restore")
+def tenant_restore(tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")]) -> None:
+    """Bring a closed tenant back as it was, before its day has come."""
+    from voicefile.cli.tenant import restore_one
+
+    _run(restore_one(_deployment(), tenant_id=tenant_id))
+
+
+@tenant.command("preview")
+def tenant_preview(
+    tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")],
+    rules: Annotated[Path, typer.Argument(help="A file of rules, as PUT /auth/v1/policy takes.")],
+    department: Annotated[str, typer.Option(help="Try them out for a department.")] = "",
+    project: Annotated[str, typer.Option(help="For a project of it.")] = "",
+) -> None:
+    """Show what other rules would erase and when; changes nothing."""
+    from voicefile.cli.tenant_preview import Where, preview_rules
+
+    where = Where(department, project)
+    _run(preview_rules(_deployment(), tenant_id=tenant_id, rules=rules, where=where))
 
 
 @keys.command("show")

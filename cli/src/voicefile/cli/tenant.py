@@ -1,13 +1,20 @@
-"""Tenants from the command line: open, list, close, and their own voice on the telephone."""
+"""Tenants from the command line: open, list, close, bring back; and their own telephone voice."""
 
 import re
 import sys
 from pathlib import Path
 from typing import Final
 
-from voicefile.auth.errors import NameTaken, NotFound
+from voicefile.auth.erasing.confirm import TYPED_CHARS
+from voicefile.auth.errors import ChangeNotPossible, NameTaken, NotFound
 from voicefile.auth.tenants.change_tenant import tenant_of
-from voicefile.auth.tenants.open_tenant import NewTenant, close_tenant, open_tenant, tenant_ids
+from voicefile.auth.tenants.open_tenant import (
+    NewTenant,
+    close_tenant,
+    open_tenant,
+    reopen_tenant,
+    tenant_ids,
+)
 from voicefile.auth.tenants.principals import NewPrincipal, add_principal
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.administering import auth_ports
@@ -52,22 +59,47 @@ async def list_all(settings: DeploymentSettings) -> int:
         async for tenant_id in tenant_ids(ports):
             stored = await tenant_of(tenant_id, ports=ports)
             state = "open" if stored.record.open else "closed"
-            sys.stdout.write(f"{stored.id}  {state:6}  {stored.record.name}\n")
+            planned = f"  erased on {stored.record.delete_on}" if stored.record.delete_day else ""
+            sys.stdout.write(f"{stored.id}  {state:6}  {stored.record.name}{planned}\n")
     return 0
 
 
-async def close_one(settings: DeploymentSettings, *, tenant_id: str) -> int:
-    """Closes a tenant."""
+async def close_one(settings: DeploymentSettings, *, tenant_id: str, typed: str) -> int:
+    """Closes a tenant, once somebody has typed which."""
+    if not ID.fullmatch(tenant_id):
+        sys.stderr.write(NO_SUCH)
+        return 1
+    if typed != tenant_id[:TYPED_CHARS]:
+        sys.stderr.write(
+            "All of a closed tenant is erased when its days to come back are over. If you mean\n"
+            f"this one, say --typed with the first {TYPED_CHARS} characters of its id.\n"
+        )
+        return 1
+    async with auth_ports(settings) as ports:
+        try:
+            delete_on = await close_tenant(tenant_id, by=OPERATOR, ports=ports)
+        except NotFound:
+            sys.stderr.write(NO_SUCH)
+            return 1
+    sys.stdout.write(f"closed; erased on {delete_on}\n")
+    return 0
+
+
+async def restore_one(settings: DeploymentSettings, *, tenant_id: str) -> int:
+    """Brings a closed tenant back."""
     if not ID.fullmatch(tenant_id):
         sys.stderr.write(NO_SUCH)
         return 1
     async with auth_ports(settings) as ports:
         try:
-            await close_tenant(tenant_id, by=OPERATOR, ports=ports)
+            await reopen_tenant(tenant_id, by=OPERATOR, ports=ports)
         except NotFound:
             sys.stderr.write(NO_SUCH)
             return 1
-    sys.stdout.write("closed\n")
+        except ChangeNotPossible:
+            sys.stderr.write("Its day has come: it can't come back.\n")
+            return 1
+    sys.stdout.write("open\n")
     return 0
 
 

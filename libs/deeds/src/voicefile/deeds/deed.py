@@ -71,6 +71,8 @@ class Deed:
     """The other id the deed ties its object to: of a recording released, the release's."""
     bytes_sent: int = 0
     """How many bytes of audio left the vault."""
+    deed_id: str = ""
+    """Random, drawn before where something signed names the deed; empty: when it is numbered."""
 
     def __post_init__(self) -> None:
         known = self.action in Action.values() and self.action != Action.ACTION_UNSPECIFIED
@@ -86,6 +88,7 @@ class Deed:
         _check("at_ms", self.at_ms >= 0)
         _check("related_id", not self.related_id or _ID.fullmatch(self.related_id))
         _check("bytes_sent", 0 <= self.bytes_sent < _BYTES_END)
+        _check("deed_id", not self.deed_id or _ID.fullmatch(self.deed_id))
 
 
 def _check(field: str, fit: object) -> None:

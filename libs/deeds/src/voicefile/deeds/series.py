@@ -227,7 +227,7 @@ class DeedSeries(Generic[Fact]):
     def _as_event(self, deed: Deed, fact: Fact | None, n: int) -> _Numbered:
         event_id = new_id()
         message = DeedMessage(
-            deed_id=new_id(),
+            deed_id=deed.deed_id or new_id(),
             tenant=deed.tenant,
             actor=deed.actor.pseudonym,
             role=deed.actor.role,

@@ -25,6 +25,7 @@ from voicefile.verify.bundle import (
     read_bundle,
     text_of,
 )
+from voicefile.verify.certificate import judge_certificate
 from voicefile.verify.deed_list import deeds_text
 from voicefile.verify.evidence import Evidence, Trusted
 from voicefile.verify.fsck import Counted, LogCheck
@@ -58,6 +59,8 @@ def run_verify(words: Sequence[str], program: str = "voicefile-verify") -> int:
     if asked.page:
         sys.stdout.write(page_html())
         return PROVEN
+    if asked.certificate:
+        return _run_certificate(asked, program)
     try:
         witnesses = tuple(WitnessKey.parse(_line(each)) for each in asked.witness)
         trusted = Trusted(_key(asked.log_key), witnesses)
@@ -75,6 +78,33 @@ def run_verify(words: Sequence[str], program: str = "voicefile-verify") -> int:
             sys.stderr.write(f"{program}: {_unreadable(error)}\n")
             return UNREADABLE
     return _say(judgement)
+
+
+def _run_certificate(asked: argparse.Namespace, program: str) -> int:
+    if asked.receipt_keys is None or asked.bundle is not None:
+        sys.stderr.write(f"{program}: a certificate goes with --receipt-keys, and nothing else\n")
+        return UNREADABLE
+    try:
+        found = judge_certificate(asked.certificate, asked.receipt_keys)
+    except Refuted as refuted:
+        return _say(Judgement((refuted,), None, confirmed=False))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{program}: {_unreadable(error)}\n")
+        return UNREADABLE
+    told = found.claims
+    said = {
+        "erased": found.recording or "the whole tenant",
+        "of tenant": told["tenant"],
+        "what": told["what"],
+        "when": told["erased_at"],
+        "why": told["why"],
+        "keys end": f"by {told['keys_end_by']}, of copies elsewhere",
+        "signed": f"by key {found.kid}",
+        "deed": f"{told['deed_id']} in {told['log']}",
+        "commits to": found.commitment.hex(),
+    }
+    sys.stdout.write("SIGNED\n" + "".join(f"  {name:<12}{what}\n" for name, what in said.items()))
+    return PROVEN
 
 
 def run_fsck(words: Sequence[str], program: str = "voicefile-fsck") -> int:
@@ -111,6 +141,9 @@ def _verify_words(program: str) -> argparse.ArgumentParser:
     words.add_argument("--audio", type=Path, help="apart: the audio file")
     words.add_argument("--proof", type=Path, help="apart: audit's answer for the recording, JSON")
     words.add_argument("--receipt-keys", type=Path, help="apart: auth's answer, JSON")
+    words.add_argument(
+        "--certificate", type=Path, help="instead: a shred certificate, with --receipt-keys"
+    )
     words.add_argument("--pack", type=Path, help="apart: write a bundle of it, if nothing is wrong")
     words.add_argument("--log-key", help="the log's key, name+id+key, or a file with it")
     words.add_argument(

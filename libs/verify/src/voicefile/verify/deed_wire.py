@@ -55,7 +55,9 @@ ACTIONS: Final = _words(
     "proof-read recording-held recording-erased integrity-failed recording-joined question-asked "
     "administration-read event-replayed log-exported hearings-read door-refused manifest-read "
     "release-returned manifest-signed call-answered call-ended call-transferred "
-    "signing-key-added root-changed keys-rewrapped root-destroyed objection-settled"
+    "signing-key-added root-changed keys-rewrapped root-destroyed objection-settled hold-lifted "
+    "erasure-asked erasure-withdrawn customer-erased tenant-erased retention-applied "
+    "certificate-read"
 )
 
 

@@ -15,6 +15,12 @@ from voicefile.auth.credentials.credential_routes import (
     objection_router,
     search_router,
 )
+from voicefile.auth.erasing import erasing_store
+from voicefile.auth.erasing import metrics as erasing_metrics
+from voicefile.auth.erasing.apply_retention import apply_retention
+from voicefile.auth.erasing.erasing_routes import erasure_router, hold_router, retention_router
+from voicefile.auth.erasing.expire import expire
+from voicefile.auth.erasing.shred_tenant import shred_tenants
 from voicefile.auth.events import TOPIC, Fact, key_of, wrap
 from voicefile.auth.forgeries import tell_forgeries
 from voicefile.auth.issuing.internal_routes import ingest_router
@@ -55,6 +61,7 @@ from voicefile.identity.tokens import TokenVerifier
 COLLECTIONS: Sequence[Collection] = (
     *store.COLLECTIONS,
     *access_store.COLLECTIONS,
+    *erasing_store.COLLECTIONS,
     DEEDS,
     LEASES,
 )
@@ -113,7 +120,7 @@ def build(
 async def _running(
     relay: Relay, ports: Ports, doors: Doors, leadership: Leadership
 ) -> AsyncIterator[None]:
-    shown(*access_metrics.SHOWN, in_the_way)
+    shown(*access_metrics.SHOWN, *erasing_metrics.SHOWN, in_the_way)
     await first_start(ports)
     housekeeping = led(leadership, partial(_housekeeping, ports, doors))
     try:
@@ -153,6 +160,9 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
         objection_router(ports),
         admin_router(ports),
         principal_router(ports),
+        hold_router(ports),
+        erasure_router(ports),
+        retention_router(ports),
     )
     internal = new_app(
         "voiceFileServer auth, internal",
@@ -189,6 +199,13 @@ async def _forgetting(ports: Ports) -> AsyncIterator[None]:
             forgetting.cancel()
 
 
+async def _erase_due(ports: Ports) -> None:
+    # In this order: a date that changed rules bring forward is due in the same round.
+    await apply_retention(ports)
+    await expire(ports)
+    await shred_tenants(ports)
+
+
 @asynccontextmanager
 async def _housekeeping(ports: Ports, doors: Doors) -> AsyncIterator[None]:
     """In one instance for all: it reads from the store what is to do, and many would do it twice.
@@ -209,6 +226,7 @@ async def _housekeeping(ports: Ports, doors: Doors) -> AsyncIterator[None]:
                 ),
                 keep_doing(partial(rotate, ports), every_s=of.rotate_every_s, name="rotate"),
                 keep_doing(partial(sweep, ports), every_s=of.sweep_every_s, name="sweep"),
+                keep_doing(partial(_erase_due, ports), every_s=of.expire_every_s, name="erase"),
                 keep_doing(doors.sweep, every_s=doors.settings.access_sweep_every_s, name="access"),
             )
         ]

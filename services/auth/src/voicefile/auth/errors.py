@@ -4,13 +4,15 @@ AuthError
 ├── NotFound                  missing, or somebody else's: nobody learns which
 ├── Refused                   the tenant or its policy says no
 │   ├── TenantClosed
-│   └── RecordingNotAllowed
+│   ├── RecordingNotAllowed
+│   └── SecondPersonRequired  who asked for an erasure can't confirm it as well
 ├── Incomplete                the request lacks or misnames something the policy asks for
 │   ├── QuestionRequired
 │   ├── QuestionKindNotAllowed
 │   ├── RetentionRequired
 │   ├── UnknownRetentionClass
 │   ├── UnknownScope
+│   ├── ConfirmationMistyped  what had to be typed was typed otherwise
 │   └── UnusableKey           a key that cannot be used: a sealed data key, a public key
 ├── UnknownAccessId           no access ID to join: missing, foreign, full, or revoked
 ├── Conflict                  it was decided before, and otherwise
@@ -19,6 +21,8 @@ AuthError
 │   ├── AnswerExpired         the answer is gone; a new PIN is to be had by re-issue
 │   ├── CredentialOver        revoked or expired for good
 │   ├── ChangeNotPossible     not from the state it is in
+│   ├── RecordingHeld         a legal hold, or the customer's objection, stands against erasing it
+│   ├── KeptByLaw             not before the day until which the law wants it kept
 │   ├── LetterShopMissing     a PIN is to be sealed, and nobody could open it
 │   ├── NameTaken
 │   └── ChangedMeanwhile      the document was changed again and again while we tried
@@ -49,6 +53,10 @@ class RecordingNotAllowed(Refused):
     """The scope takes no recordings."""
 
 
+class SecondPersonRequired(Refused):
+    """Who asked for an erasure is not the one to confirm it."""
+
+
 class Incomplete(AuthError):
     """The request lacks or misnames something the policy asks for."""
 
@@ -75,6 +83,10 @@ class UnknownScope(Incomplete):
 
 class UnusableKey(Incomplete):
     """A sealed or public key that cannot be used."""
+
+
+class ConfirmationMistyped(Incomplete):
+    """What had to be typed to confirm was typed otherwise."""
 
 
 class SearchUnclear(Incomplete):
@@ -121,6 +133,14 @@ class CredentialOver(Conflict):
 
 class ChangeNotPossible(Conflict):
     """The credential or letter is in a state that this change does not start from."""
+
+
+class RecordingHeld(Conflict):
+    """A legal hold, or the customer's objection, stands against erasing it."""
+
+
+class KeptByLaw(Conflict):
+    """The law wants it kept for longer, says its reseller or tenant."""
 
 
 class LetterShopMissing(Conflict):

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from voicefile.auth.store import LetterState, RecordingState
+from voicefile.contracts.auth.v1 import AccessErased as AccessErasedMessage
 from voicefile.contracts.auth.v1 import AuthEvent
 from voicefile.contracts.auth.v1 import LetterState as LetterCode
 from voicefile.contracts.auth.v1 import RecordingChanged as RecordingChangedMessage
 from voicefile.contracts.auth.v1 import RecordingIssued as RecordingIssuedMessage
 from voicefile.contracts.auth.v1 import RecordingState as StateCode
 from voicefile.contracts.auth.v1 import Scope as ScopeMessage
+from voicefile.contracts.auth.v1 import TenantErased as TenantErasedMessage
 from voicefile.contracts.auth.v1 import TenantPublished as TenantPublishedMessage
 from voicefile.contracts.deed.v1 import Deed as DeedMessage
 from voicefile.docstore.port import PendingEvent
@@ -65,7 +67,22 @@ class RecordingChanged:
     letter: LetterState
 
 
-Fact = TenantPublished | RecordingIssued | RecordingChanged
+@dataclass(frozen=True)
+class AccessErased:
+    """A customer as a whole is erased; what it had recorded is told of one by one."""
+
+    tenant: str
+    credential: str
+
+
+@dataclass(frozen=True)
+class TenantErased:
+    """All of a tenant is erased, for good."""
+
+    tenant: str
+
+
+Fact = TenantPublished | RecordingIssued | RecordingChanged | AccessErased | TenantErased
 
 _STATES: Final = {
     RecordingState.PLAYABLE: StateCode.RECORDING_STATE_PLAYABLE,
@@ -102,7 +119,9 @@ def key_of(fact: Fact) -> str:
 
     Its feed has numbers without a gap, and two instances that give them are in each other's way.
     """
-    return fact.tenant if isinstance(fact, TenantPublished) else fact.partner
+    if isinstance(fact, AccessErased):
+        return fact.credential
+    return fact.tenant if isinstance(fact, TenantPublished | TenantErased) else fact.partner
 
 
 def _add_fact(message: AuthEvent, fact: Fact | None) -> None:
@@ -112,6 +131,12 @@ def _add_fact(message: AuthEvent, fact: Fact | None) -> None:
         message.recording_issued.CopyFrom(_recording_issued(fact))
     elif isinstance(fact, RecordingChanged):
         message.recording_changed.CopyFrom(_recording_changed(fact))
+    elif isinstance(fact, AccessErased):
+        message.access_erased.CopyFrom(
+            AccessErasedMessage(tenant=fact.tenant, credential=fact.credential)
+        )
+    elif isinstance(fact, TenantErased):
+        message.tenant_erased.CopyFrom(TenantErasedMessage(tenant=fact.tenant))
 
 
 def _tenant_published(fact: TenantPublished) -> TenantPublishedMessage:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voicefile.auth.erasing.erasing_store import ErasureAsked, Shredded
 from voicefile.auth.events import Fact
 from voicefile.auth.issuing.directory import Directory
 from voicefile.auth.issuing.pins import PinHasher
@@ -13,8 +14,10 @@ from voicefile.auth.records import (
     Stored,
     access_documents,
     deployments,
+    erasures,
     principals,
     resellers,
+    shredded_tenants,
     tenants,
 )
 from voicefile.auth.settings import AuthSettings
@@ -36,6 +39,8 @@ class Ports:
     principals: Records[Principal]
     resellers: Records[Reseller]
     deployments: Records[Deployment]
+    erasures: Records[ErasureAsked]
+    shredded: Records[Shredded]
     deeds: DeedSeries[Fact]
     pins: PinHasher
     settings: AuthSettings
@@ -75,6 +80,8 @@ def ports_of(
         principals=principals(store, custody),
         resellers=resellers(store, custody),
         deployments=deployments(store, custody),
+        erasures=erasures(store, custody),
+        shredded=shredded_tenants(store, custody),
         deeds=deeds,
         pins=pins,
         settings=settings,

@@ -45,6 +45,16 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.ChangeNotPossible: Problem(
         "change-not-possible", 409, "Not possible from the present state"
     ),
+    errors.SecondPersonRequired: Problem(
+        "second-person-required", 403, "Whoever asked for it can't confirm it as well"
+    ),
+    errors.ConfirmationMistyped: Problem(
+        "confirmation-mistyped", 422, "Type the first eight characters of what is to be erased"
+    ),
+    errors.RecordingHeld: Problem(
+        "recording-held", 409, "A hold or the customer's objection stands against erasing it"
+    ),
+    errors.KeptByLaw: Problem("kept-by-law", 409, "Its legal minimum is not over yet"),
     errors.LetterShopMissing: Problem(
         "letter-shop-missing", 409, "The tenant has no letter shop to seal PINs for"
     ),

@@ -4,12 +4,14 @@ Nothing in auth reads a tenant, a principal or an access document in any other w
 no path on which a forged one is used.
 """
 
+import datetime as dt
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from voicefile.auth.erasing.erasing_store import ERASURES, SHREDDED, ErasureAsked, Shredded
 from voicefile.auth.seal_record import Place, check_record, identity_version, sealed_body
 from voicefile.auth.store import (
     ACCESS,
@@ -18,6 +20,7 @@ from voicefile.auth.store import (
     RESELLERS,
     TENANTS,
     Access,
+    CredentialState,
     Deployment,
     Principal,
     Reseller,
@@ -35,7 +38,7 @@ from voicefile.docstore.port import (
 )
 from voicefile.docstore.tenant import TenantCollection
 
-T = TypeVar("T", Access, Principal, Tenant, Reseller, Deployment)
+T = TypeVar("T", Access, Principal, Tenant, Reseller, Deployment, ErasureAsked, Shredded)
 PAGE_DOCUMENTS = 100
 
 
@@ -260,6 +263,28 @@ def deployments(store: DocStore, identities: Identities) -> Records[Deployment]:
     )
 
 
+def erasures(store: DocStore, identities: Identities) -> Records[ErasureAsked]:
+    """What somebody asked to have erased early, until another confirms it."""
+    return Records(
+        store,
+        collection=ERASURES,
+        kind=ErasureAsked,
+        identities=identities,
+        beside=_nothing,
+    )
+
+
+def shredded_tenants(store: DocStore, identities: Identities) -> Records[Shredded]:
+    """What is kept of tenants that are no more, documents of the platform."""
+    return Records(
+        store,
+        collection=SHREDDED,
+        kind=Shredded,
+        identities=identities,
+        beside=_nothing,
+    )
+
+
 def _nothing(_: object) -> dict[str, Value]:
     return {}
 
@@ -267,8 +292,20 @@ def _nothing(_: object) -> dict[str, Value]:
 def _beside_access(access: Access) -> dict[str, Value]:
     slips = [access.subject.key, *(recording.slip for recording in access.recordings)]
     expiries = [found.answer.expires_at_s for found in access.recordings if found.answer]
+    due = [found.due_on for found in access.recordings if not (found.erased or found.held)]
     return {
         "blob_names": [blob.name for found in access.recordings for blob in found.blobs.values()],
         "epochs": sorted({slip.epoch for slip in slips if slip.epoch}),
         "answer_expires_at_s": min(expiries, default=None),
+        "due_day": due_day(min(due)) if due else _unfinished(access),
     }
+
+
+def due_day(day: str) -> int:
+    """A day (YYYY-MM-DD) as the index of what is due counts it."""
+    return dt.date.fromisoformat(day).toordinal()
+
+
+def _unfinished(access: Access) -> int | None:
+    # Erased, but its ID may still stand in the directory: due at once.
+    return 0 if access.state is CredentialState.ERASED and access.locator else None

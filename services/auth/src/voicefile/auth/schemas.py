@@ -263,9 +263,12 @@ class RecordingAnswer(BaseModel):
     letter: str
     findings: tuple[str, ...]
     delete_on: str
+    kept_by: tuple[str, ...] = ()
+    erased_on: str | None = None
     policy_version: int
     assurance: str
     receipt: str | None = Field(repr=False)
+    certificate: str | None = Field(default=None, repr=False)
 
 
 # --- signing in -----------------------------------------------------------------------------
@@ -350,6 +353,9 @@ class RecordingFound(BaseModel):
     department: str
     project: str
     delete_on: str
+    """The planned day, unless something in `kept_by` stands against it."""
+    kept_by: tuple[str, ...] = ()
+    hold_reference: str = Field(default="", repr=False)
     objected: bool
     """The customer says that this is not their contract."""
     contract_reference: str = Field(default="", repr=False)

@@ -39,6 +39,15 @@ class AuthSettings(BaseSettings):
     sweep_every_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 300
     """How often expired answers, used assertions and claims of nothing are swept."""
 
+    expire_every_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 600
+    """How often is looked for what is due to be erased, and for changed retention rules."""
+
+    erasure_confirm_s: Annotated[int, Field(ge=60, le=30 * DAY_S)] = 7 * DAY_S
+    """How long an erasure that one person asked for waits for another to confirm it."""
+
+    tenant_restore_days: Annotated[int, Field(ge=1, le=365)] = 90
+    """How long a closed tenant can come back; then it is erased."""
+
     scrub_every_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] = DAY_S
     """How often every record is read, to see whether somebody wrote past auth; a start or another
     leader in between changes nothing."""

@@ -5,6 +5,7 @@ person, and each recording with its slip. It is written in one piece, so a recor
 credential, or a credential without its recording, cannot be stored.
 """
 
+import datetime as dt
 from enum import StrEnum
 
 from msgspec import Struct
@@ -22,6 +23,12 @@ class CredentialState(StrEnum):
     FROZEN = "frozen"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    ERASED = "erased"
+    """Nothing is left of the customer but what its recordings' certificates need."""
+
+
+OVER = frozenset({CredentialState.REVOKED, CredentialState.EXPIRED, CredentialState.ERASED})
+"""From these there is no way back."""
 
 
 class LetterState(StrEnum):
@@ -66,6 +73,16 @@ class SealedAnswer(Struct, frozen=True, omit_defaults=True):
     """Which version of the tenant's identity key takes part in opening it."""
 
 
+class Hold(Struct, frozen=True, omit_defaults=True):
+    """A legal hold: until it is lifted, nothing erases what is under it."""
+
+    purpose: str
+    """Why, as a code: legal, dispute, authority, …"""
+    reference: bytes
+    """VFE1 kind 3, role hold, under the data key: under which reference its keepers file it."""
+    placed_on: str
+
+
 class Recording(Struct, frozen=True, omit_defaults=True):
     """One recording as its access document holds it; personal detail only inside `details`."""
 
@@ -94,6 +111,33 @@ class Recording(Struct, frozen=True, omit_defaults=True):
     answer: SealedAnswer | None = None
     objected: bool = False
     """The customer says that this is not their contract."""
+    keep_until: str = ""
+    """The day before which the law wants it kept; empty: the policy alone counts."""
+    hold: Hold | None = None
+    erased_on: str = ""
+    certificate: str = ""
+    """What is kept of an erased one: auth's signed word on it."""
+
+    @property
+    def due_on(self) -> str:
+        """The day on which it is erased, unless something holds it."""
+        return max(self.delete_on, self.keep_until)
+
+    @property
+    def held(self) -> bool:
+        """Whether something stands against erasing it: a legal hold, the customer's objection."""
+        return self.hold is not None or self.objected or self.state is RecordingState.HELD
+
+    @property
+    def kept_by(self) -> tuple[str, ...]:
+        """What keeps it longer than its policy would, as codes."""
+        law = self.keep_until > self.delete_on
+        found = {"law": law, "hold": self.hold is not None, "objection": self.objected}
+        return tuple(code for code, keeps in found.items() if keeps)
+
+    @property
+    def erased(self) -> bool:
+        return self.state is RecordingState.ERASED
 
 
 class RecordingDetails(Struct, frozen=True, omit_defaults=True):
@@ -174,11 +218,14 @@ ACCESS = Collection(
         Index("blob", "blob_names", unique=True),
         Index("epoch", "epochs"),
         Index("answer", "answer_expires_at_s"),
+        Index("due", "due_day"),
     ),
 )
-"""Document id: the credential id. Beside the fields of Access stand three that only indexes need
-and nothing is decided by: `blob_names`, `epochs` (those that wrap something here) and
-`answer_expires_at_s` (the next answer to go, or None)."""
+"""Document id: the credential id. Beside the fields of Access stand four that only indexes need
+and nothing is decided by: `blob_names`, `epochs` (those that wrap something here),
+`answer_expires_at_s` (the next answer to go, or None) and `due_day` (the next day on which
+something here is to be erased, as an ordinal, or None). Rotation writes every living document
+anew within a week, so what stands beside is never older than that."""
 
 DIRECTORY = Collection("directory", indexes=(Index("claimed_on", "claimed_at_s"),))
 """Document id: the access ID's locator. Body: {tenant, credential, claimed_at_s}; the time goes
@@ -195,6 +242,8 @@ class PolicyRules(Struct, frozen=True, omit_defaults=True):
     pin_digits: int | None = None
     question_kinds: tuple[str, ...] | None = None
     sealed_pin_only: bool = False
+    retention_days_min: dict[str, int] | None = None
+    """By retention class, what the law wants; counts where a reseller or a tenant says it."""
 
 
 class Department(Struct, frozen=True, omit_defaults=True):
@@ -202,6 +251,18 @@ class Department(Struct, frozen=True, omit_defaults=True):
 
     rules: PolicyRules = PolicyRules()
     projects: dict[str, PolicyRules] = {}
+
+
+class Applied(Struct, frozen=True, omit_defaults=True):
+    """Which retention rules the planned dates of a tenant's recordings follow."""
+
+    digest: bytes
+    """Of all rules that count, the reseller's among them."""
+    since_s: int
+    """When these were first seen."""
+    done: bool = False
+    """Whether all were gone through, at a time when nothing filed under older rules was on its
+    way any more."""
 
 
 class Tenant(Struct, frozen=True, omit_defaults=True):
@@ -221,7 +282,15 @@ class Tenant(Struct, frozen=True, omit_defaults=True):
     """Only a demo tenant's partners may sign in with a shared secret."""
     version: int = 1
     """Grows with each change that others are told; it is the policy version of a recording."""
+    applied: Applied | None = None
+    delete_day: int = 0
+    """Closed: the day on which it is erased for good, as an ordinal; it can come back before."""
     mac: bytes = b""
+
+    @property
+    def delete_on(self) -> str:
+        """The planned day, YYYY-MM-DD; empty for one that nobody closed."""
+        return dt.date.fromordinal(self.delete_day).isoformat() if self.delete_day else ""
 
 
 class Reseller(Struct, frozen=True, omit_defaults=True):
@@ -288,6 +357,7 @@ TENANTS = Collection(
     indexes=(
         Index("reseller", "reseller"),
         Index("login_domain", "login_domain", unique=True),
+        Index("delete_day", "delete_day"),
     ),
 )
 RESELLERS = Collection("resellers")

@@ -2,18 +2,24 @@
 
 from msgspec.structs import replace
 
+from voicefile.auth.erasing.erasing_store import ERASURES
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import RecordForged, Stored
 from voicefile.auth.settings import CLOCKS_APART_S_MAX
 from voicefile.auth.store import ACCESS, ASSERTIONS, Access
-from voicefile.docstore.port import VersionConflict
+from voicefile.docstore.port import Collection, VersionConflict
 
 BATCH_DOCUMENTS = 100
 
 
 async def sweep(ports: Ports) -> int:
     """One round; answers how many things it dealt with."""
-    return await sweep_answers(ports) + await sweep_claims(ports) + await sweep_assertions(ports)
+    return (
+        await sweep_answers(ports)
+        + await sweep_claims(ports)
+        + await sweep_assertions(ports)
+        + await sweep_erasures(ports)
+    )
 
 
 async def sweep_answers(ports: Ports) -> int:
@@ -59,10 +65,19 @@ async def sweep_assertions(ports: Ports) -> int:
     """Forgets client assertions that have expired: they are refused without being remembered."""
     # Expired by every instance's clock: where one is behind, it would take them a second time.
     expired_s = int(ports.now_s()) - CLOCKS_APART_S_MAX
-    expired = await ports.store.due(ASSERTIONS, "expires", expired_s, limit=BATCH_DOCUMENTS)
+    return await _swept(ASSERTIONS, expired_s, ports=ports)
+
+
+async def sweep_erasures(ports: Ports) -> int:
+    """Forgets what somebody asked to have erased, and nobody confirmed."""
+    return await _swept(ERASURES, int(ports.now_s()), ports=ports)
+
+
+async def _swept(collection: Collection, until_s: int, *, ports: Ports) -> int:
+    expired = await ports.store.due(collection, "expires", until_s, limit=BATCH_DOCUMENTS)
     for document in expired:
         try:
-            await ports.store.delete(ASSERTIONS, document)
+            await ports.store.delete(collection, document)
         except VersionConflict:
             continue
     return len(expired)

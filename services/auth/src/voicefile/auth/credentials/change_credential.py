@@ -20,13 +20,12 @@ from voicefile.auth.listening.candidates import OPEN_STATES
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.refusals import refusal_told
-from voicefile.auth.store import Access, CredentialState, LetterState, Recording
+from voicefile.auth.store import OVER, Access, CredentialState, LetterState, Recording
 from voicefile.auth.tenants.change_tenant import tenant_of
 from voicefile.deeds.deed import Action, Actor, Deed, Purpose
 from voicefile.docstore.port import VersionConflict
 from voicefile.identity.principal import Principal, Role
 
-_OVER = frozenset({CredentialState.REVOKED, CredentialState.EXPIRED})
 _LETTERS = {
     LetterState.WANTED: {LetterState.PRINTED, LetterState.SENT},
     LetterState.PRINTED: {LetterState.SENT},
@@ -173,7 +172,7 @@ async def _reachable(credential: str, *, order: Order, ports: Ports) -> Stored[A
         raise NotFound
     if not tenant.record.open:
         raise TenantClosed
-    if stored.record.state in _OVER:
+    if stored.record.state in OVER:
         raise CredentialOver
     return stored
 

@@ -156,18 +156,22 @@ def _found(hit: Hit) -> CustomerFound:
         state=hit.access.state.value,
         letter=hit.access.letter.value,
         customer=dict(hit.customer.fields),
-        recordings=[_recording(recording, details) for recording, details in hit.recordings],
+        recordings=[_recording(*each) for each in hit.recordings],
     )
 
 
-def _recording(recording: Recording, details: RecordingDetails | None) -> RecordingFound:
+def _recording(
+    recording: Recording, details: RecordingDetails | None, reference: str
+) -> RecordingFound:
     found = RecordingFound(
         recording_id=recording.id,
         state=recording.state.value,
         sensitive=recording.sensitive,
         department=recording.department,
         project=recording.project,
-        delete_on=recording.delete_on,
+        delete_on=recording.due_on,
+        kept_by=recording.kept_by,
+        hold_reference=reference,
         objected=recording.objected,
     )
     if details is None:

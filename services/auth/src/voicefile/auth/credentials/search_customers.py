@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from voicefile.auth.credentials.change_credential import within
+from voicefile.auth.erasing.hold_reference import hold_reference
 from voicefile.auth.errors import TenantClosed
 from voicefile.auth.issuing.customer import Customer, open_customer
 from voicefile.auth.issuing.details import open_details
@@ -39,7 +40,8 @@ class Hit:
     credential: str
     access: Access
     customer: Customer
-    recordings: tuple[tuple[Recording, RecordingDetails | None], ...]
+    recordings: tuple[tuple[Recording, RecordingDetails | None, str], ...]
+    """Each with its details, and the reference of its legal hold where it has one."""
 
 
 async def search_customers(search: Search, *, by: Principal, ports: Ports) -> list[Hit]:
@@ -95,7 +97,11 @@ async def _opened(stored: Stored[Access], *, by: Principal, ports: Ports) -> Hit
         access.subject, custody=ports.custody, tenant=tenant, names=SHOWN
     )
     recordings = [
-        (recording, await _details(recording, tenant, ports=ports))
+        (
+            recording,
+            await _details(recording, tenant, ports=ports),
+            await hold_reference(recording, tenant=tenant, custody=ports.custody),
+        )
         for recording in access.recordings
         if within(recording, by)
     ]

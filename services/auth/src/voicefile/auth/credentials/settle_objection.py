@@ -1,7 +1,8 @@
 """Settling: care or an administrator has looked into "this is not my contract", and it is done.
 
-What the objection kept is kept no longer; whoever may hear it may go on hearing it. Said of a
-recording that nobody objected to, it changes nothing, and stands in the log like every deed.
+What the objection kept is kept no longer, unless a legal hold keeps it; whoever may hear it may go
+on hearing it. Said of a recording that nobody objected to, it changes nothing, and stands in the
+log like every deed.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from voicefile.auth.credentials.change_credential import Order, within
+from voicefile.auth.erasing.hold import as_held
 from voicefile.auth.errors import ChangedMeanwhile, NotFound, TenantClosed
 from voicefile.auth.events import RecordingChanged
 from voicefile.auth.ports import Ports
@@ -35,7 +37,7 @@ async def settle_objection(recording_id: str, *, order: Order, ports: Ports) -> 
         if not found.recording.objected:
             await ports.deeds.record(deed)
             return found.recording
-        settled = replace(found.recording, objected=False, state=_state_of(found.recording))
+        settled = as_held(replace(found.recording, objected=False))
         try:
             await _write(found, settled, deed, ports=ports)
         except VersionConflict:
@@ -55,13 +57,6 @@ async def _found(recording_id: str, *, order: Order, ports: Ports) -> _Found:
     if not tenant.record.open:
         raise TenantClosed
     return _Found(access, recording)
-
-
-def _state_of(recording: Recording) -> RecordingState:
-    """What was quarantined or superseded meanwhile stays that."""
-    if recording.state is RecordingState.HELD:
-        return RecordingState.PLAYABLE
-    return recording.state
 
 
 async def _write(found: _Found, settled: Recording, deed: Deed, *, ports: Ports) -> None:

@@ -24,6 +24,7 @@ class Admission:
     retention_class: str
     stored_at_ms: int
     delete_on: str
+    keep_until: str
 
     def __repr__(self) -> str:
         return "<Admission>"
@@ -44,6 +45,7 @@ async def admit(body: IssueBody, *, ports: Ports) -> Admission:
     effective = scopes.effective(stored.record, reseller, scope)
     policy.check_recording(effective)
     retention_class, days = policy.retention(effective, body.metadata.retention_class)
+    least = effective.retention_days_min.get(retention_class, 0)
     stored_at_ms = int(ports.now_s() * 1000)
     return Admission(
         body=body,
@@ -53,6 +55,7 @@ async def admit(body: IssueBody, *, ports: Ports) -> Admission:
         retention_class=retention_class,
         stored_at_ms=stored_at_ms,
         delete_on=day_of(stored_at_ms, days_later=days),
+        keep_until=day_of(stored_at_ms, days_later=least) if least else "",
     )
 
 

@@ -102,6 +102,7 @@ async def drawn_up(admission: Admission, key: DataKey, *, ports: Ports) -> Drawn
         ),
         stored_on=admission.stored_on,
         delete_on=admission.delete_on,
+        keep_until=admission.keep_until,
         retention_class=admission.retention_class,
         policy_version=admission.tenant.version,
         assurance="uploaded",

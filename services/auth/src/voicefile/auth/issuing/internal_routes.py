@@ -74,7 +74,10 @@ def _recording(found: RecordingStatus) -> RecordingAnswer:
         letter=found.letter.value,
         findings=found.findings,
         delete_on=found.delete_on,
+        kept_by=found.kept_by,
+        erased_on=found.erased_on or None,
         policy_version=found.policy_version,
         assurance=found.assurance,
         receipt=found.receipt,
+        certificate=found.certificate,
     )

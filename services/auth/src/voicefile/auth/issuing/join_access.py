@@ -11,11 +11,9 @@ from voicefile.auth.issuing.issued import issued_deed, issued_fact, partner_of, 
 from voicefile.auth.keys import blind_index
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
-from voicefile.auth.store import Access, CredentialState, Question
+from voicefile.auth.store import OVER, Access, Question
 from voicefile.deeds.deed import Action, Deed
 from voicefile.docstore.port import DocumentExists, VersionConflict
-
-_OVER = frozenset({CredentialState.REVOKED, CredentialState.EXPIRED})
 
 
 async def join_access(admission: Admission, drawn: DrawnUp, *, ports: Ports) -> bytes:
@@ -67,7 +65,7 @@ async def _joinable(admission: Admission, *, ports: Ports) -> tuple[Stored[Acces
 def _may_join(access: Access, admission: Admission, *, ports: Ports) -> bool:
     return (
         access.partner == admission.body.partner
-        and access.state not in _OVER
+        and access.state not in OVER
         and len(access.recordings) < ports.settings.recordings_max
     )
 

@@ -20,9 +20,15 @@ class RecordingStatus:
     letter: LetterState
     findings: tuple[str, ...]
     delete_on: str
+    """The planned day, whatever holds it; of an erased one, the day that was planned."""
+    kept_by: tuple[str, ...]
+    """What keeps it longer than the policy would: law, hold, objection."""
+    erased_on: str
     policy_version: int
     assurance: str
     receipt: str | None = field(repr=False)
+    certificate: str | None = field(repr=False)
+    """Of an erased one."""
 
 
 async def recording_status(
@@ -51,10 +57,13 @@ async def recording_status(
         credential_state=access.state,
         letter=access.letter,
         findings=recording.findings,
-        delete_on=recording.delete_on,
+        delete_on=recording.due_on,
+        kept_by=recording.kept_by,
+        erased_on=recording.erased_on,
         policy_version=recording.policy_version,
         assurance=recording.assurance,
         receipt=receipt,
+        certificate=recording.certificate or None,
     )
 
 

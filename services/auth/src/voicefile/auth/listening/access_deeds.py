@@ -37,6 +37,11 @@ def purpose_of(code: str | None) -> Purpose:
     return _PURPOSES[code]
 
 
+def code_of(purpose: Purpose) -> str:
+    """The code of a purpose; empty for none."""
+    return next((code for code, each in _PURPOSES.items() if each == purpose), "")
+
+
 def sign_in_refused(access: Stored[Access] | None, request_id: str) -> Deed:
     """Whoever it was is not known; an unknown access ID belongs to no tenant."""
     return Deed(

@@ -176,7 +176,7 @@ class HearableRecording(BaseModel):
             "state": recording.state.value,
             "sensitive": recording.sensitive,
             "heard": listed.heard,
-            "delete_on": recording.delete_on,
+            "delete_on": recording.due_on,
             "objected": recording.objected,
         }
         if details is None:

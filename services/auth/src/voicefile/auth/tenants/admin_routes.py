@@ -54,7 +54,7 @@ def admin_router(ports: Ports) -> APIRouter:
         request: Request, body: RulesPart, by: Principal = Depends(_ADMIN)
     ) -> TenantAnswer:
         asked = request.state.request_id
-        await administer.set_rules(_rules(body), by=by, request_id=asked, ports=ports)
+        await administer.set_rules(rules_of(body), by=by, request_id=asked, ports=ports)
         return await _tenant(by, request, ports=ports)
 
     @router.post("/scopes")
@@ -62,7 +62,7 @@ def admin_router(ports: Ports) -> APIRouter:
         request: Request, body: ScopeBody, by: Principal = Depends(_ADMIN)
     ) -> TenantAnswer:
         wanted, asked = Scope(body.department, body.project or ""), request.state.request_id
-        rules = _rules(body.rules)
+        rules = rules_of(body.rules)
         await administer.set_scope(wanted, rules, by=by, request_id=asked, ports=ports)
         return await _tenant(by, request, ports=ports)
 
@@ -83,7 +83,7 @@ def principal_router(ports: Ports) -> APIRouter:
 
     @router.get("")
     async def principals(request: Request, by: Principal = Depends(_ADMIN)) -> PrincipalsListed:
-        await _record_look(by, request, ports=ports)
+        await record_look(by, request, ports=ports)
         listed = [
             _listed(principal_id, record, name)
             async for principal_id, record, name in all_principals(by.tenant, ports=ports)
@@ -119,7 +119,8 @@ def principal_router(ports: Ports) -> APIRouter:
     return router
 
 
-async def _record_look(by: Principal, request: Request, *, ports: Ports) -> None:
+async def record_look(by: Principal, request: Request, *, ports: Ports) -> None:
+    """Records that somebody looked at their tenant's rules or people."""
     await ports.deeds.record(
         Deed(
             actor=Actor.of(by),
@@ -134,12 +135,13 @@ async def _record_look(by: Principal, request: Request, *, ports: Ports) -> None
 async def _tenant(by: Principal, request: Request, *, ports: Ports) -> TenantAnswer:
     stored = await tenant_of(by.tenant, ports=ports)
     reseller = await ports.rules_of_reseller(stored)
-    await _record_look(by, request, ports=ports)
+    await record_look(by, request, ports=ports)
     record = stored.record
     return TenantAnswer(
         id=stored.id,
         name=record.name,
         open=record.open,
+        delete_on=record.delete_on or None,
         version=record.version,
         login_domain=record.login_domain,
         policy=_policy(scopes.effective(record, reseller, Scope()), Scope()),
@@ -161,10 +163,12 @@ def _policy(policy: Policy, scope: Scope) -> PolicyAnswer:
         pin_digits=policy.pin_digits,
         question_kinds=tuple(sorted(policy.question_kinds)),
         sealed_pin_only=policy.sealed_pin_only,
+        retention_days_min=dict(policy.retention_days_min),
     )
 
 
-def _rules(part: RulesPart) -> PolicyRules:
+def rules_of(part: RulesPart) -> PolicyRules:
+    """The rules of a request."""
     return PolicyRules(
         recording_allowed=part.recording_allowed,
         retention_days=part.retention_days,
@@ -172,6 +176,7 @@ def _rules(part: RulesPart) -> PolicyRules:
         pin_digits=part.pin_digits,
         question_kinds=part.question_kinds,
         sealed_pin_only=part.sealed_pin_only,
+        retention_days_min=part.retention_days_min,
     )
 
 

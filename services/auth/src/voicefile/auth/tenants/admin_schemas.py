@@ -9,19 +9,20 @@ from voicefile.auth.schemas import Bytes32, Days, Handle, Part, QuestionKind, Sl
 from voicefile.auth.tenants.policy import PIN_DIGITS_MAX, PIN_DIGITS_MIN
 
 RETENTION_CLASSES_MAX = 50
+_DaysByClass = Annotated[dict[Slug, Days], Field(max_length=RETENTION_CLASSES_MAX)]
 
 
 class RulesPart(Part):
     """A scope's rules; what is left out is inherited."""
 
     recording_allowed: bool = True
-    retention_days: Annotated[dict[Slug, Days], Field(max_length=RETENTION_CLASSES_MAX)] | None = (
-        None
-    )
+    retention_days: _DaysByClass | None = None
     default_retention_class: Slug | None = None
     pin_digits: Annotated[int, Field(ge=PIN_DIGITS_MIN, le=PIN_DIGITS_MAX)] | None = None
     question_kinds: tuple[QuestionKind, ...] | None = None
     sealed_pin_only: bool = False
+    retention_days_min: _DaysByClass | None = None
+    """What the law wants; counts in the tenant's own rules, not in a scope's."""
 
 
 class ScopeBody(Part):
@@ -97,6 +98,8 @@ class PolicyAnswer(BaseModel):
     pin_digits: int
     question_kinds: tuple[str, ...]
     sealed_pin_only: bool
+    retention_days_min: dict[str, int]
+    """By retention class: what the law wants, whatever a scope says."""
 
 
 class TenantAnswer(BaseModel):
@@ -105,6 +108,8 @@ class TenantAnswer(BaseModel):
     id: str
     name: str
     open: bool
+    delete_on: str | None
+    """Closed: the day on which it is erased for good; until then it can come back."""
     version: int
     login_domain: str
     policy: PolicyAnswer

@@ -1,11 +1,12 @@
 """Opening and closing: the deployment's first start, tenants, resellers."""
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from voicefile.auth.errors import NameTaken, NotFound
+from voicefile.auth.errors import ChangeNotPossible, NameTaken, NotFound
 from voicefile.auth.keys.custody import DEPLOYMENT_ID
 from voicefile.auth.keys.receipts import key_commitment
 from voicefile.auth.ports import Ports
@@ -154,26 +155,52 @@ async def _insert_tenant(tenant_id: str, tenant: Tenant, *, by: Actor, ports: Po
         ports.custody.forget(tenant_id)
 
 
-async def close_tenant(tenant_id: str, *, by: Actor, ports: Ports) -> None:
-    """Nothing new is taken and nothing released from now on. Raises NotFound."""
+async def close_tenant(
+    tenant_id: str, *, by: Actor, ports: Ports, asked: str = "", request_id: str = ""
+) -> str:
+    """Nothing new is taken and nothing released from now on; answers the day it is erased on.
+
+    Until that day it can come back. Closed once more, the first day stays. Raises NotFound.
+    """
+    planned = day_number(ports.now_s()) + ports.settings.tenant_restore_days
 
     async def closed(tenant: Tenant) -> Tenant:
-        return replace(tenant, open=False)
-
-    deed = Deed(actor=by, action=Action.ACTION_TENANT_CLOSED, tenant=tenant_id, object_id=tenant_id)
-    await change_tenant(tenant_id, closed, deed=deed, ports=ports)
-
-
-async def reopen_tenant(tenant_id: str, *, by: Actor, ports: Ports) -> None:
-    """Takes a closing back. Raises NotFound."""
-
-    async def opened(tenant: Tenant) -> Tenant:
-        return replace(tenant, open=True)
+        return replace(tenant, open=False, delete_day=tenant.delete_day or planned)
 
     deed = Deed(
-        actor=by, action=Action.ACTION_TENANT_CHANGED, tenant=tenant_id, object_id=tenant_id
+        actor=by,
+        action=Action.ACTION_TENANT_CLOSED,
+        tenant=tenant_id,
+        object_id=tenant_id,
+        related_id=asked,
+        request_id=request_id,
+    )
+    stored = await change_tenant(tenant_id, closed, deed=deed, ports=ports)
+    return stored.record.delete_on
+
+
+async def reopen_tenant(tenant_id: str, *, by: Actor, ports: Ports, request_id: str = "") -> None:
+    """Takes a closing back, up to its day. Raises NotFound, ChangeNotPossible."""
+    today = day_number(ports.now_s())
+
+    async def opened(tenant: Tenant) -> Tenant:
+        if tenant.delete_day and tenant.delete_day <= today:
+            raise ChangeNotPossible
+        return replace(tenant, open=True, delete_day=0)
+
+    deed = Deed(
+        actor=by,
+        action=Action.ACTION_TENANT_CHANGED,
+        tenant=tenant_id,
+        object_id=tenant_id,
+        request_id=request_id,
     )
     await change_tenant(tenant_id, opened, deed=deed, ports=ports)
+
+
+def day_number(at_s: float) -> int:
+    """The day (UTC) as an ordinal: what an index of days counts by."""
+    return dt.datetime.fromtimestamp(at_s, dt.UTC).date().toordinal()
 
 
 async def open_reseller(name: str, rules: PolicyRules, *, by: Actor, ports: Ports) -> str:

@@ -1,7 +1,11 @@
-"""Policy: what a scope may do. A child can only narrow what its parent allows."""
+"""Policy: what a scope may do. A child can only narrow what its parent allows.
+
+One thing lengthens: what the law wants kept at least, which a reseller or a tenant states for its
+classes. Whatever a scope says, a recording is kept for that long.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from voicefile.auth.errors import (
     QuestionKindNotAllowed,
@@ -30,6 +34,8 @@ class Policy:
     pin_digits: int
     question_kinds: frozenset[str]
     sealed_pin_only: bool
+    retention_days_min: Mapping[str, int] = field(default_factory=dict)
+    """By retention class: what the law wants, stated by the reseller or the tenant."""
 
 
 WIDEST = Policy(
@@ -61,12 +67,17 @@ def narrowed(parent: Policy, rules: PolicyRules) -> Policy:
         pin_digits=max(parent.pin_digits, min(rules.pin_digits or 0, PIN_DIGITS_MAX)),
         question_kinds=kinds,
         sealed_pin_only=parent.sealed_pin_only or rules.sealed_pin_only,
+        # Not the child's own: a department that could lengthen would not narrow.
+        retention_days_min=parent.retention_days_min,
     )
 
 
 def of_tenant(reseller: PolicyRules, tenant: PolicyRules) -> Policy:
     """A tenant's own policy. Who says nothing about PINs gets eight digits, not the fewest."""
-    policy = narrowed(narrowed(WIDEST, reseller), tenant)
+    policy = replace(
+        narrowed(narrowed(WIDEST, reseller), tenant),
+        retention_days_min=_longest(reseller.retention_days_min, tenant.retention_days_min),
+    )
     if reseller.pin_digits is None and tenant.pin_digits is None:
         return replace(policy, pin_digits=PIN_DIGITS)
     return policy
@@ -80,6 +91,8 @@ def is_within(child: Policy, parent: Policy) -> bool:
         for name, days in child.retention_days.items():
             if days > parent.retention_days.get(name, 0):
                 return False
+    if any(child.retention_days_min.get(n, 0) < d for n, d in parent.retention_days_min.items()):
+        return False
     return (
         child.recording_allowed <= parent.recording_allowed
         and child.pin_digits >= parent.pin_digits
@@ -96,6 +109,22 @@ def _narrowed_retention(
     if parent is None:
         return {name: min(days, RETENTION_DAYS_MAX) for name, days in child.items()}
     return {name: min(days, parent[name]) for name, days in child.items() if name in parent}
+
+
+def _longest(*several: Mapping[str, int] | None) -> Mapping[str, int]:
+    longest: dict[str, int] = {}
+    for stated in several:
+        for name, days in (stated or {}).items():
+            longest[name] = max(longest.get(name, 0), min(days, RETENTION_DAYS_MAX))
+    return longest
+
+
+def kept_days(policy: Policy, retention_class: str) -> int | None:
+    """How long a recording of this class is kept, all in all; None: the policy doesn't say."""
+    days = (policy.retention_days or {}).get(retention_class)
+    if days is None:
+        return None
+    return max(days, policy.retention_days_min.get(retention_class, 0))
 
 
 def check_recording(policy: Policy) -> None:

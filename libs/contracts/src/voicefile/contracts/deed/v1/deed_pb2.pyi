@@ -92,6 +92,13 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_KEYS_REWRAPPED: _ClassVar[Action]
     ACTION_ROOT_DESTROYED: _ClassVar[Action]
     ACTION_OBJECTION_SETTLED: _ClassVar[Action]
+    ACTION_HOLD_LIFTED: _ClassVar[Action]
+    ACTION_ERASURE_ASKED: _ClassVar[Action]
+    ACTION_ERASURE_WITHDRAWN: _ClassVar[Action]
+    ACTION_CUSTOMER_ERASED: _ClassVar[Action]
+    ACTION_TENANT_ERASED: _ClassVar[Action]
+    ACTION_RETENTION_APPLIED: _ClassVar[Action]
+    ACTION_CERTIFICATE_READ: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -167,6 +174,13 @@ ACTION_ROOT_CHANGED: Action
 ACTION_KEYS_REWRAPPED: Action
 ACTION_ROOT_DESTROYED: Action
 ACTION_OBJECTION_SETTLED: Action
+ACTION_HOLD_LIFTED: Action
+ACTION_ERASURE_ASKED: Action
+ACTION_ERASURE_WITHDRAWN: Action
+ACTION_CUSTOMER_ERASED: Action
+ACTION_TENANT_ERASED: Action
+ACTION_RETENTION_APPLIED: Action
+ACTION_CERTIFICATE_READ: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
