@@ -1,6 +1,7 @@
 """Commands over a real document store, beside services that run apart."""
 
 import os
+import re
 import secrets
 import subprocess
 from pathlib import Path
@@ -51,7 +52,8 @@ def test_a_tenant_is_opened_listed_and_closed_while_services_run(told):
     assert run(told, "tenant", "list").stdout == f"{words['tenant']}  open    Nordwind\n"
     again = run(told, "tenant", "open", "Südwind", "nordwind.example")
     assert again.stderr.splitlines()[-1] == "Another tenant has this domain."
-    assert run(told, "tenant", "close", words["tenant"]).stdout == "closed\n"
+    closed = run(told, "tenant", "close", words["tenant"], "--typed", words["tenant"][:8])
+    assert re.fullmatch(r"closed; erased on \d{4}-\d\d-\d\d\n", closed.stdout), closed.stderr
     # What it did waits in auth's store for the instance of auth that leads.
     with MongoClient(told["VOICEFILE_MONGO_URI"], tlsCAFile=told["VOICEFILE_MONGO_CA"]) as client:
         names = client[told["VOICEFILE_MONGO_DATABASE"]].list_collection_names()

@@ -145,18 +145,14 @@ class Proxy:
         self._changed = asyncio.Event()
 
     async def _carry(self, reader, writer):
-        line = Line(STRANGER, writer)
+        line = Line(self._whose(writer.get_extra_info("peername")[1], self.port), writer)
         self._lines.add(line)
         try:
-            # Who calls is looked up only where somebody answers. It costs more than a connection,
-            # and at a closed door everybody knocks many times a second, for minutes.
-            answers, line.far = await asyncio.open_connection("127.0.0.1", self._target)
-            near = writer.get_extra_info("peername")[1]
-            line.who = await asyncio.to_thread(self._whose, near, self.port)
             if self.holds(line.who).refused:
                 line.reset()
                 return
             await self._until(line, lambda rule: not rule.blackhole)
+            answers, line.far = await asyncio.open_connection("127.0.0.1", self._target)
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._ask(line, reader))
                 both.create_task(self._answer(line, answers))

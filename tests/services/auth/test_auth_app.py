@@ -37,6 +37,7 @@ async def test_every_route_says_whom_it_serves(vault):
         "/v1/staff-sessions",
         "/v1/keys",
         "/v1/tenants/{tenant}/receipt-keys",
+        "/v1/tenants/{tenant}/shred-certificate",
         "/v1/customer-sessions",
         "/v1/customer-sessions/answers",
         "/v1/openapi.json",
