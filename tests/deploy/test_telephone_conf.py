@@ -191,6 +191,11 @@ def test_a_call_that_is_not_encrypted_well_is_refused(conf, dialogue, suite):
     assert SUITES.get(suite) == (suite in offered)
 
 
+def test_the_dialplan_sees_what_was_agreed_on(sip):
+    """With late negotiation nothing is agreed on by then, and every call was refused."""
+    assert sip["inbound-late-negotiation"] == "false"
+
+
 def test_a_call_is_handed_on_to_operators_of_this_edge_alone(conf):
     handed, *_ = conf.context("provider").findall("extension")
     assert handed.find("condition").get("field") == "${voicefile_dialogue}"
