@@ -236,12 +236,12 @@ def test_every_application_is_named_and_no_other_is_there(conf):
     }
 
 
-def test_the_log_begins_at_notice(conf, switch):
-    """Digits are written at INFO, keys of SRTP at DEBUG."""
-    assert switch["loglevel"] == "notice"
+def test_the_log_begins_at_warnings(conf, switch):
+    """Callers' numbers are written at NOTICE, digits at INFO, keys of SRTP at DEBUG."""
+    assert switch["loglevel"] == "warning"
     mapped = told(conf.configuration("logfile").find("profiles/profile/mappings"), "map")
     assert set(mapped) == {"all"}
-    assert not {"debug", "info", "all", "console"} & set(mapped["all"].split(","))
+    assert not {"debug", "info", "notice", "all", "console"} & set(mapped["all"].split(","))
 
 
 def test_no_crash_leaves_the_memory_of_calls_behind(switch):
