@@ -155,7 +155,7 @@ def test_what_a_former_one_left_is_gone_before_the_switch_runs(edge):
     }
     for part in ("storage", "temp", "cache", "db", "log", "run", "conf"):
         assert found.pop(part) == "700"
-    assert {name for name in found if not name.startswith("conf/")} == {"nginx.conf"}
+    assert {name for name in found if not name.startswith("conf/")} == {"nginx.conf", "nothing.wav"}
     assert {mode[1:] for mode in found.values()} == {"00"}
 
 
@@ -481,3 +481,19 @@ async def test_no_byte_of_a_call_is_in_a_file_of_the_forwarder(forwarding, paper
     code, said = await asyncio.to_thread(edge.stop)
     assert code == 0
     assert "telephone" not in said
+
+
+async def test_a_sound_that_cannot_be_had_is_one_without_a_sample(forwarding):
+    """The switch writes the address of what it can't fetch to its log, and gives the call up."""
+    edge, _ = forwarding
+    await listening(edge)
+    where = f"http://127.0.0.1:{edge.port}/playback/v1/telephone"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{where}/sounds/call/token.wav")
+        assert (await client.post(where)).status_code == 502
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
+        assert file.getnframes() == 0
