@@ -153,9 +153,11 @@ def test_what_a_former_one_left_is_gone_before_the_switch_runs(edge):
     found = {
         line.split()[0]: line.split()[1] for line in (edge.told / "found").read_text().splitlines()
     }
-    for part in ("storage", "temp", "cache", "db", "log", "run", "conf"):
+    for part in ("storage", "temp", "cache", "db", "log", "run", "conf", "certs"):
         assert found.pop(part) == "700"
-    assert {name for name in found if not name.startswith("conf/")} == {"nginx.conf", "nothing.wav"}
+    assert {name for name in found if not name.startswith("conf/")} == {
+        "nginx.conf", "nothing.wav", "certs/agent.pem", "certs/cafile.pem",
+    }  # fmt: skip
     assert {mode[1:] for mode in found.values()} == {"00"}
 
 
@@ -175,7 +177,7 @@ def test_the_switch_writes_in_memory_alone_and_leaves_no_core(edge):
     for option in ("log", "run", "db", "temp", "storage", "cache", "recordings", "conf"):
         place = lines[lines.index(f"-{option}") + 1]
         assert Path(place).parent == edge.run, option
-    assert lines[lines.index("-certs") + 1] == str(edge.papers)
+    assert lines[lines.index("-certs") + 1] == str(edge.run / "certs")
     assert {"-np", "-nf", "-nc"} <= set(lines)
     assert "core 0" in lines
     assert "umask 0077" in lines
