@@ -178,7 +178,7 @@ def test_the_switch_writes_in_memory_alone_and_leaves_no_core(edge):
         place = lines[lines.index(f"-{option}") + 1]
         assert Path(place).parent == edge.run, option
     assert lines[lines.index("-certs") + 1] == str(edge.run / "certs")
-    assert {"-np", "-nf", "-nc"} <= set(lines)
+    assert {"-np", "-nf", "-nc", "-nosql"} <= set(lines)
     assert "core 0" in lines
     assert "umask 0077" in lines
     assert "-core" not in lines
