@@ -1,9 +1,9 @@
 """Auth's facts in the past tense, and the only place that turns them into its topic's messages."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
-from voicefile.auth.store import LetterState, RecordingState
+from voicefile.auth.store import LetterState, Recording, RecordingState
 from voicefile.contracts.auth.v1 import AccessErased as AccessErasedMessage
 from voicefile.contracts.auth.v1 import AuthEvent
 from voicefile.contracts.auth.v1 import LetterState as LetterCode
@@ -65,6 +65,11 @@ class RecordingChanged:
     partner: str
     state: RecordingState
     letter: LetterState
+
+    @classmethod
+    def of(cls, tenant: str, recording: Recording, letter: LetterState) -> Self:
+        """The recording as it is now, with the letter of its credential."""
+        return cls(tenant, recording.id, recording.partner, recording.state, letter)
 
 
 @dataclass(frozen=True)

@@ -200,12 +200,6 @@ def _facts(stored: Stored[Access], changed: Access) -> list[RecordingChanged]:
     if changed.letter is stored.record.letter:
         return []
     return [
-        RecordingChanged(
-            tenant=stored.tenant,
-            recording=recording.id,
-            partner=recording.partner,
-            state=recording.state,
-            letter=changed.letter,
-        )
+        RecordingChanged.of(stored.tenant, recording, changed.letter)
         for recording in changed.recordings
     ]

@@ -62,7 +62,7 @@ def search_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(caller(Role.CARE)),
         purpose: PurposeHeader = None,
     ) -> CustomersFound:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         wanted = _search(body, order)
         hits = await search_customers(wanted, by=by, ports=ports)
         return CustomersFound(customers=[_found(hit) for hit in hits])
@@ -81,7 +81,7 @@ def credential_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_KEEPER),
         purpose: PurposeHeader = None,
     ) -> PinAnswer:
-        reissued = await reissue(credential, order=_order(request, by, purpose), ports=ports)
+        reissued = await reissue(credential, order=order_of(request, by, purpose), ports=ports)
         return PinAnswer(credential_id=credential, **reissued.told)
 
     @router.post("/state")
@@ -92,7 +92,7 @@ def credential_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_KEEPER),
         purpose: PurposeHeader = None,
     ) -> CredentialAnswer:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         return _changed(await _CHANGES[body.change](credential, order=order, ports=ports))
 
     @router.post("/letter")
@@ -103,7 +103,7 @@ def credential_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_KEEPER),
         purpose: PurposeHeader = None,
     ) -> CredentialAnswer:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         wanted = LetterState(body.letter)
         return _changed(await change.change_letter(credential, wanted, order=order, ports=ports))
 
@@ -121,14 +121,15 @@ def objection_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_SETTLER),
         purpose: PurposeHeader = None,
     ) -> ObjectionSettled:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         now = await settle_objection(recording, order=order, ports=ports)
         return ObjectionSettled(recording_id=now.id, state=now.state.value, objected=now.objected)
 
     return router
 
 
-def _order(request: Request, by: Principal, purpose: PurposeCode | None) -> Order:
+def order_of(request: Request, by: Principal, purpose: PurposeCode | None) -> Order:
+    """What somebody wants, and why: everybody but a partner says that. Raises PurposeMissing."""
     if by.role is not Role.PARTNER and purpose is None:
         raise PurposeMissing
     return Order(by=by, purpose=purpose_of(purpose), request_id=request.state.request_id)

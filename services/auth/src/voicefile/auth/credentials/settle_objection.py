@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from voicefile.auth.change_recording import write_recording
 from voicefile.auth.credentials.change_credential import Order, within
 from voicefile.auth.erasing.hold import as_held
 from voicefile.auth.errors import ChangedMeanwhile, NotFound, TenantClosed
-from voicefile.auth.events import RecordingChanged
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Access, Recording, RecordingState
 from voicefile.auth.tenants.change_tenant import tenant_of
-from voicefile.deeds.deed import Action, Deed
+from voicefile.deeds.deed import Action
 from voicefile.docstore.port import VersionConflict
 
 
@@ -39,7 +39,7 @@ async def settle_objection(recording_id: str, *, order: Order, ports: Ports) -> 
             return found.recording
         settled = as_held(replace(found.recording, objected=False))
         try:
-            await _write(found, settled, deed, ports=ports)
+            await write_recording(found.access, settled, deed, ports=ports)
         except VersionConflict:
             continue
         return settled
@@ -57,25 +57,3 @@ async def _found(recording_id: str, *, order: Order, ports: Ports) -> _Found:
     if not tenant.record.open:
         raise TenantClosed
     return _Found(access, recording)
-
-
-async def _write(found: _Found, settled: Recording, deed: Deed, *, ports: Ports) -> None:
-    access = found.access
-    recordings = tuple(
-        settled if each.id == settled.id else each for each in access.record.recordings
-    )
-    changed = replace(access.record, recordings=recordings)
-    fact = RecordingChanged(
-        tenant=access.tenant,
-        recording=settled.id,
-        partner=settled.partner,
-        state=settled.state,
-        letter=access.record.letter,
-    )
-    told = settled.state is not found.recording.state
-    records = ports.access.of(access.tenant)
-    await ports.deeds.write(
-        deed,
-        lambda event: records.replace(access, changed, pending=(event,)),
-        fact if told else None,
-    )

@@ -27,7 +27,7 @@ from voicefile.auth.issuing.admission import day_of
 from voicefile.auth.issuing.directory import Claim
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
-from voicefile.auth.store import Access, CredentialState, Recording, RecordingState
+from voicefile.auth.store import Access, CredentialState, Recording
 from voicefile.crypto.errors import UnknownKey
 from voicefile.crypto.keyring import EPOCH_LIFE_MAX_S
 from voicefile.deeds.deed import Action, Actor, Deed, Purpose
@@ -150,23 +150,14 @@ async def _write(
         tokens = await remains.tokens_left(stored, living, ports=ports)
         changed = replace(stored.record, recordings=tuple(recordings), tokens=tokens)
     deeds: list[tuple[Deed, Fact | None]] = [
-        (each.deed, _fact(stored, each.recording)) for each in doomed
+        (each.deed, RecordingChanged.of(stored.tenant, each.remains, stored.record.letter))
+        for each in doomed
     ]
     if last:
         deeds.append(_customer_erased(stored, order))
     records = ports.access.of(stored.tenant)
     return await ports.deeds.write_many(
         deeds, lambda events: records.replace(stored, changed, pending=events)
-    )
-
-
-def _fact(stored: Stored[Access], recording: Recording) -> RecordingChanged:
-    return RecordingChanged(
-        tenant=stored.tenant,
-        recording=recording.id,
-        partner=recording.partner,
-        state=RecordingState.ERASED,
-        letter=stored.record.letter,
     )
 
 

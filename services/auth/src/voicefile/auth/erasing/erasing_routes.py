@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response, status
+from fastapi import APIRouter, Depends, Path, Request, Response, status
 
 from voicefile.auth.credentials.change_credential import Order
+from voicefile.auth.credentials.credential_routes import PurposeHeader, order_of
 from voicefile.auth.erasing import hold
 from voicefile.auth.erasing.ask import Wish, ask, pending, withdraw
 from voicefile.auth.erasing.certificate import What
@@ -29,11 +30,10 @@ from voicefile.auth.erasing.erasing_store import ErasureAsked
 from voicefile.auth.erasing.preview import Moved, preview
 from voicefile.auth.erasing.read_certificate import certificate_of_tenant, read_certificate
 from voicefile.auth.issuing.admission import day_of
-from voicefile.auth.listening.access_deeds import code_of, purpose_of
-from voicefile.auth.listening.access_errors import PurposeMissing
+from voicefile.auth.listening.access_deeds import code_of
 from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
-from voicefile.auth.schemas import Id, PurposeCode
+from voicefile.auth.schemas import Id
 from voicefile.auth.store import Recording
 from voicefile.auth.tenants.admin_routes import record_look, rules_of
 from voicefile.auth.tenants.open_tenant import reopen_tenant
@@ -44,7 +44,6 @@ from voicefile.identity.principal import Principal, Role
 
 _ADMIN: Final = caller(Role.TENANT_ADMIN)
 _KEEPER: Final = caller(Role.CARE, Role.TENANT_ADMIN)
-PurposeHeader = Annotated[PurposeCode | None, Header()]
 
 
 def hold_router(ports: Ports) -> APIRouter:
@@ -59,7 +58,7 @@ def hold_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_KEEPER),
         purpose: PurposeHeader = None,
     ) -> HoldAnswer:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         return _held(await hold.place_hold(recording, body.reference, order=order, ports=ports))
 
     @router.delete("/hold")
@@ -69,7 +68,7 @@ def hold_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_ADMIN),
         purpose: PurposeHeader = None,
     ) -> HoldAnswer:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         return _held(await hold.lift_hold(recording, order=order, ports=ports))
 
     @router.get("/shred-certificate")
@@ -96,7 +95,7 @@ def erasure_router(ports: Ports) -> APIRouter:
         by: Principal = Depends(_KEEPER),
         purpose: PurposeHeader = None,
     ) -> ErasureAnswer:
-        order = _order(request, by, purpose)
+        order = order_of(request, by, purpose)
         return _asked(await ask(_wish(body), order=order, ports=ports))
 
     @router.get("")
@@ -161,12 +160,6 @@ def retention_router(ports: Ports) -> APIRouter:
         return CertificateAnswer(certificate=await certificate_of_tenant(tenant, ports=ports))
 
     return router
-
-
-def _order(request: Request, by: Principal, purpose: PurposeCode | None) -> Order:
-    if purpose is None:
-        raise PurposeMissing
-    return Order(by=by, purpose=purpose_of(purpose), request_id=request.state.request_id)
 
 
 def _wish(body: ErasureBody) -> Wish:

@@ -9,17 +9,17 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from voicefile.auth.change_recording import write_recording
 from voicefile.auth.credentials.change_credential import Order, within
 from voicefile.auth.erasing.hold_reference import sealed_reference
 from voicefile.auth.errors import ChangedMeanwhile, ChangeNotPossible, NotFound
-from voicefile.auth.events import RecordingChanged
 from voicefile.auth.issuing.admission import day_of
 from voicefile.auth.issuing.answer_retry import Issued, find_issued
 from voicefile.auth.listening.access_deeds import code_of
 from voicefile.auth.ports import Ports
 from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Hold, Recording, RecordingState
-from voicefile.deeds.deed import Action, Deed
+from voicefile.deeds.deed import Action
 from voicefile.docstore.port import VersionConflict
 
 Change = Callable[[Recording], Awaitable[Recording]]
@@ -72,25 +72,11 @@ async def _changed(
             issued = await reachable(recording_id, order=order, ports=ports)
             changed = await change(issued.recording)
         try:
-            await _write(issued, changed, deed, ports=ports)
+            await write_recording(issued.stored, changed, deed, ports=ports)
         except VersionConflict:
             continue
         return changed
     raise ChangedMeanwhile
-
-
-async def _write(issued: Issued, changed: Recording, deed: Deed, *, ports: Ports) -> None:
-    stored = issued.stored
-    recordings = tuple(
-        changed if each.id == changed.id else each for each in stored.record.recordings
-    )
-    access = replace(stored.record, recordings=recordings)
-    records = ports.access.of(stored.tenant)
-    await ports.deeds.write(
-        deed,
-        lambda event: records.replace(stored, access, pending=(event,)),
-        _fact(issued, changed),
-    )
 
 
 async def reachable(recording_id: str, *, order: Order, ports: Ports) -> Issued:
@@ -99,15 +85,3 @@ async def reachable(recording_id: str, *, order: Order, ports: Ports) -> Issued:
     if issued is None or not within(issued.recording, order.by):
         raise NotFound
     return issued
-
-
-def _fact(issued: Issued, changed: Recording) -> RecordingChanged | None:
-    if changed.state is issued.recording.state:
-        return None
-    return RecordingChanged(
-        tenant=issued.stored.tenant,
-        recording=changed.id,
-        partner=changed.partner,
-        state=changed.state,
-        letter=issued.stored.record.letter,
-    )

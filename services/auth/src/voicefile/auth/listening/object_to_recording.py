@@ -6,7 +6,7 @@ itself, and said twice it is said once.
 
 from msgspec.structs import replace
 
-from voicefile.auth.events import RecordingChanged
+from voicefile.auth.change_recording import write_recording
 from voicefile.auth.listening.access_errors import Busy, NotHearable
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.listeners import Listener, listener_of, recording_of
@@ -36,7 +36,7 @@ async def object_to_recording(
         if held == before:
             return held
         try:
-            await _write(doors, access, held, deed, told=before.state is not held.state)
+            await write_recording(access, held, deed, ports=doors.ports)
         except VersionConflict:
             continue
         return held
@@ -48,23 +48,3 @@ def _own(listener: Listener, recording_id: str) -> tuple[Stored[Access], Recordi
     if listener.access is None:
         raise NotHearable  # Care has nothing to object to.
     return listener.access, recording_of(listener, listener.access, recording_id)
-
-
-async def _write(
-    doors: Doors, access: Stored[Access], held: Recording, deed: Deed, *, told: bool
-) -> None:
-    records = doors.ports.access.of(access.tenant)
-    recordings = tuple(held if each.id == held.id else each for each in access.record.recordings)
-    changed = replace(access.record, recordings=recordings)
-    fact = RecordingChanged(
-        tenant=access.tenant,
-        recording=held.id,
-        partner=held.partner,
-        state=held.state,
-        letter=access.record.letter,
-    )
-    await doors.ports.deeds.write(
-        deed,
-        lambda event: records.replace(access, changed, pending=(event,)),
-        fact if told else None,
-    )
