@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from voicefile.crypto.errors import Tampered
 from voicefile.crypto.primitives import sha256
-from voicefile.crypto.primitives import verify as verify_signature
-from voicefile.verify.receipt import ReceiptKey, from_base64url
+from voicefile.verify.receipt import ReceiptKey, check_signed, json_object
 from voicefile.verify.refuted import Refuted
 
 TYP: Final = "voicefile-shred+jwt"
@@ -56,7 +54,10 @@ def parse_certificate(text: str) -> Certificate:
     parts = text.split(".")
     if len(text) > TEXT_CHARS_MAX or not text.isascii() or len(parts) != _PARTS:
         raise Refuted(NAME, "whole", "not three parts with points between them")
-    header, claims = _object(parts[0], "header"), _object(parts[1], "claims")
+    header, claims = (
+        json_object(parts[0], "header", of=NAME),
+        json_object(parts[1], "claims", of=NAME),
+    )
     if (header.get("alg"), header.get("typ")) != ("EdDSA", TYP):
         raise Refuted(NAME, "header", "not a shred certificate's")
     if claims.get("v") != VERSION or isinstance(claims["v"], bool):
@@ -72,11 +73,7 @@ def check_certificate(certificate: Certificate, keys: list[ReceiptKey]) -> None:
     key = next((each for each in keys if each.kid == certificate.kid), None)
     if key is None:
         raise Refuted(NAME, "kid", "the key that it names is not among these")
-    message, _, signature = certificate.text.rpartition(".")
-    try:
-        verify_signature(key.public, message.encode("ascii"), from_base64url(signature))
-    except (Tampered, ValueError):
-        raise Refuted(NAME, "signature", "not by the key of its kid over this text") from None
+    check_signed(certificate.text, key.public, of=NAME)
 
 
 def judge_certificate(certificate: Path, receipt_keys: Path) -> Certificate:
@@ -88,16 +85,6 @@ def judge_certificate(certificate: Path, receipt_keys: Path) -> Certificate:
         raise ValueError("not the answer with a tenant's receipt keys") from None
     check_certificate(parsed, keys)
     return parsed
-
-
-def _object(part: str, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(from_base64url(part))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Refuted(NAME, name, "not base64url of a JSON object")
-    return found
 
 
 def _text(fields: dict[str, Any], name: str, form: str) -> str:

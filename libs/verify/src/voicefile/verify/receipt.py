@@ -60,7 +60,10 @@ def parse_receipt(text: str) -> Receipt:
     parts = text.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, claims, signature
         raise Refuted(RECEIPT, "whole", "not three parts with points between them")
-    header, claims = _object(parts[0], "header"), _object(parts[1], "claims")
+    header, claims = (
+        json_object(parts[0], "header", of=RECEIPT),
+        json_object(parts[1], "claims", of=RECEIPT),
+    )
     _require(header.get("alg") == "EdDSA", "header alg", "not EdDSA")
     _require(header.get("typ") == TYP, "header typ", "not a receipt's")
     _require(claims.get("v") == VERSION, "claim v", "a version unknown here")
@@ -87,11 +90,16 @@ def parse_receipt(text: str) -> Receipt:
 
 def check_signature(receipt: Receipt, public: bytes) -> None:
     """Returns if this key signed the receipt. Raises Refuted."""
-    message, _, signature = receipt.text.rpartition(".")
+    check_signed(receipt.text, public, of=RECEIPT)
+
+
+def check_signed(text: str, public: bytes, *, of: str) -> None:
+    """Returns if this key signed the text, a compact JWS. Raises Refuted, of the file named."""
+    message, _, signature = text.rpartition(".")
     try:
         verify_signature(public, message.encode("ascii"), from_base64url(signature))
     except (Tampered, ValueError):
-        raise Refuted(RECEIPT, "signature", "not by the key of its kid over this text") from None
+        raise Refuted(of, "signature", "not by the key of its kid over this text") from None
 
 
 @dataclass(frozen=True)
@@ -148,13 +156,14 @@ def from_base64url(text: str) -> bytes:
     return raw
 
 
-def _object(part: str, name: str) -> dict[str, Any]:
+def json_object(part: str, name: str, *, of: str) -> dict[str, Any]:
+    """A part of a compact JWS. Raises Refuted, of the file named."""
     try:
         found = json.loads(from_base64url(part))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Refuted(RECEIPT, name, "not base64url of a JSON object")
+        raise Refuted(of, name, "not base64url of a JSON object")
     return found
 
 
