@@ -28,14 +28,8 @@ async def auth_ports(*, on_failure: Callable[[Exception], None]) -> AsyncIterato
     Nothing is published from here: the instance of auth that leads does that. So this needs
     neither the bus nor any other service.
     """
-    settings, told = read_settings()
-    told.require_store("auth")
     async with AsyncExitStack() as running:
-        token = Token()
-        running.push_async_callback(token.close)
-        engines = Engines(
-            "auth", settings, told, running=running, token=token, on_failure=on_failure
-        )
+        engines = _auth_engines(running, on_failure)
         service = auth.build(
             read(AuthSettings),
             deployment=engines.deployment,
@@ -57,15 +51,8 @@ async def try_other_root(*, on_failure: Callable[[Exception], None]) -> bool:
     Raises SettingsRefused, RootUnavailable. A token is marked as ours by that, so that what is
     not in it counts as gone.
     """
-    settings, told = read_settings()
-    told.require_store("auth")
     async with AsyncExitStack() as running:
-        token = Token()
-        running.push_async_callback(token.close)
-        engines = Engines(
-            "auth", settings, told, running=running, token=token, on_failure=on_failure
-        )
-        root = await engines.other_root()
+        root = await _auth_engines(running, on_failure).other_root()
         if root is None:
             return False
         version, key = await root.create_version(), SecretKey.random()
@@ -91,3 +78,12 @@ async def migrate_one(service: str, *, on_failure: Callable[[Exception], None]) 
             sys.stdout.write(f"{service}: {step.number} {step.name}\n")
     sys.stdout.write(f"{service}: up to date\n")
     return 0
+
+
+def _auth_engines(running: AsyncExitStack, on_failure: Callable[[Exception], None]) -> Engines:
+    """Auth's, given back when `running` ends. Raises SettingsRefused."""
+    settings, told = read_settings()
+    told.require_store("auth")
+    token = Token()
+    running.push_async_callback(token.close)
+    return Engines("auth", settings, told, running=running, token=token, on_failure=on_failure)
