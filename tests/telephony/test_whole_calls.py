@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from tests.services.playback.telephone.pretended import prompts
 from tests.telephony.call import Call, End
@@ -90,9 +90,13 @@ class Day:
                     made = self.exchange.call(self.client, caller=number)
                     self.calls.append(made)
                     await open_calls.enter_async_context(made)
+                self.note_trouble()
                 await getattr(self, name)(how)
-                if self.exchange.down or self.exchange.auth.trouble is not Trouble.NONE:
-                    self.crippled.add(self.call.session_id)
+                self.note_trouble()
+
+    def note_trouble(self):
+        if self.exchange.down or self.exchange.auth.trouble is not Trouble.NONE:
+            self.crippled.add(self.call.session_id)
 
     async def let_in(self, which):
         await let_in(self.call, self.letters[which])
@@ -238,6 +242,7 @@ async def next_call_is_fine(day: Day) -> None:
 
 
 @given(script=SCRIPT)
+@example(script=[("down", True), ("hang_up", True), ("down", False), ("alternate", True)])
 @settings(
     max_examples=200 if LONG else 12,
     deadline=None,
