@@ -8,6 +8,7 @@ open for nobody. There are no blobs: nothing that is measured looks at how many 
 import secrets
 import time
 from dataclasses import replace as replaced
+from typing import cast
 
 from msgspec.structs import replace
 from tests.stand import Company, Stand
@@ -29,7 +30,7 @@ async def load(stand: Stand, company: Company, count: int) -> float:
     await stand.published()
     ingest: DocStore = stand.vault.services["/ingest"].public.state.feed._store
     reservation = (await ingest.find(RESERVATIONS, "recording", filed["recording_id"]))[0]
-    entries = await ingest.find(FEED, "recording", filed["recording_id"])
+    runs = await ingest.find(FEED, "recording", filed["recording_id"])
     begun_s = time.monotonic()
     for start in range(0, count, BATCH):
         recordings = await add_copies(
@@ -38,11 +39,9 @@ async def load(stand: Stand, company: Company, count: int) -> float:
         await ingest.insert_many(
             RESERVATIONS, [_of(reservation, each, secrets.token_hex(32)) for each in recordings]
         )
-        for entry in entries:
+        for run in runs:
             # Behind the model, whose number is the partner's last: the next real one follows it.
-            copies = [_of(entry, each, f"{entry.id}{new_id()}") for each in recordings]
-            copies = [replaced(each, body={**each.body, "event": new_id()}) for each in copies]
-            await ingest.insert_many(FEED, copies)
+            await ingest.insert_many(FEED, [_run_of(run, each) for each in recordings])
     return count / (time.monotonic() - begun_s)
 
 
@@ -85,3 +84,12 @@ async def _copy(model: Access, ports: Ports, tenant: str) -> Access:
 
 def _of(model: Document, recording: str, document_id: str) -> Document:
     return replaced(model, id=document_id, body={**model.body, "recording": recording}, pending=())
+
+
+def _run_of(model: Document, recording: str) -> Document:
+    """Its own feed's run, about one recording that nobody else's feed tells of."""
+    entries = [
+        {**entry, "event": new_id(), "recording": recording}
+        for entry in cast(list[dict[str, object]], model.body["entries"])
+    ]
+    return replaced(model, id=f"{model.id}{new_id()}", body={**model.body, "entries": entries})

@@ -201,9 +201,12 @@ async def test_a_planted_relation_is_found(dumps, tmp_path, written):
     shutil.copytree(dumps.raw, place)
     path = Place(place).documents("ingest")
     store, _ = await open_store(path, STORES["ingest"])
-    body = {"event": new_id(), "partner": new_id(), "recording": written(token)}
+    entry = {"event": new_id(), "recording": written(token)}
+    body = {"partner": new_id(), "entries": [entry]}
     await store.insert(FEED, Document(new_id(), dumps.tenants[1], body))
     await store.close()
     planted = Heap(await leaves_of(place, "ingest")).without(dumps.schema)
-    assert ("auth/access.tokens", "ingest/feed.recording") in dumps.private().joined(planted)
+    assert ("auth/access.tokens", "ingest/feed.entries.recording") in dumps.private().joined(
+        planted
+    )
     assert "auth/access.tokens" in dumps.private().found_in(path.read_bytes())

@@ -11,10 +11,11 @@ from voicefile.contracts.deed.v1 import Action
 from voicefile.crypto.secret import SecretText
 from voicefile.eventbus.port import Event
 from voicefile.identity.ids import new_id
-from voicefile.ingest.changes import AuthFacts
+from voicefile.ingest.changes import AuthFacts, Feed
 from voicefile.ingest.erase import Erasing
-from voicefile.ingest.events import AUTH_TOPIC
+from voicefile.ingest.events import AUTH_TOPIC, RecordingMoved
 from voicefile.ingest.reservations import reservation_id
+from voicefile.ingest.settings import IngestSettings
 
 
 def issued(recording, *, by=PARTNER, event=None, state=1):
@@ -84,17 +85,58 @@ async def test_an_event_that_comes_again_changes_nothing(stand):
     assert [change["sequence"] for change in said["changes"]] == [1, 2, 3, 4, 5]
 
 
-async def test_pages_follow_each_other_without_a_gap_or_a_repeat(stand):
-    recordings = [new_id() for _ in range(25)]
-    await hear(stand, *(issued(recording) for recording in recordings))
+@pytest.mark.parametrize("limit", [1, 7, 40, 500])
+async def test_pages_follow_each_other_without_a_gap_or_a_repeat(stand, limit):
+    recordings = [new_id() for _ in range(140)]
+    for start, end in ((0, 1), (1, 3), (3, 20), (20, 21), (21, 140)):  # the last: more than a run
+        await hear(stand, *(issued(recording) for recording in recordings[start:end]))
     seen, after = [], 0
-    while (said := await page(stand, after=after, limit=7))["changes"]:
-        assert len(said["changes"]) <= 7
+    while (said := await page(stand, after=after, limit=limit))["changes"]:
+        assert len(said["changes"]) <= limit
         seen += said["changes"]
         after = said["next"]
-    assert [change["sequence"] for change in seen] == list(range(1, 26))
+    assert [change["sequence"] for change in seen] == list(range(1, 141))
     assert [change["recording_id"] for change in seen] == recordings
-    assert after == 25
+    assert after == 140
+
+
+async def test_a_batch_costs_the_store_one_write_for_each_feed(stand):
+    written = []
+    whole = stand.store.insert
+
+    class Counted:
+        """The store, and what is inserted into it."""
+
+        def __getattr__(self, name):
+            return getattr(stand.store, name)
+
+        async def insert(self, collection, document):
+            written.append(collection.name)
+            return await whole(collection, document)
+
+    feed = Feed(Counted(), settings=IngestSettings())
+    moved = [
+        RecordingMoved(new_id(), by.tenant, by.id, new_id(), "playable", None, 1)
+        for by in (PARTNER, STRANGER)
+        for _ in range(50)
+    ]
+    await feed.add(*moved)
+    assert written == ["feed", "feed"]
+    await feed.add(*moved)
+    assert written == ["feed", "feed"], "said twice, kept once"
+
+
+async def test_what_came_before_in_the_same_batch_counts(stand):
+    recording, event = new_id(), new_id()
+    await hear(
+        stand,
+        issued(recording, event=event),
+        issued(recording, event=event),
+        changed(recording, state=5),
+        changed(recording, state=1),
+    )
+    states = [change["state"] for change in (await page(stand))["changes"]]
+    assert states == ["playable", "erased"]
 
 
 async def test_a_cursor_beyond_the_end_waits_there(stand):

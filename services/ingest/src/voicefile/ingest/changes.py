@@ -1,15 +1,16 @@
 """The change feed: what became of a partner's own recordings, numbered without a gap.
 
-An entry is a document of its own whose id is partner ‖ (10^12 - sequence): the newest entry is
-the partner's first by id, a page is a run of ids, and a number can be taken only once. Number n
-is only written when n - 1 is there, so whoever read up to n has missed nothing.
+Entries are kept in runs: what one batch of facts brings of a partner is one document, whose id is
+partner ‖ (10^12 - its first number). The newest run is the partner's first by id, a page is a few
+runs, and a number can be taken only once. A run is written when all before it is there, and whole
+or not at all, so whoever read up to n has missed nothing.
 """
 
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final
 
 from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
 from voicefile.docstore.tenant import TenantCollection
@@ -23,8 +24,9 @@ from voicefile.ingest.store import FEED, TenantFacts
 
 SEQUENCE_MAX: Final = 10**12 - 1
 RECORDING_ENTRIES_MAX: Final = 1_000
-
-
+RUN_MAX: Final = 100
+"""Entries of one document, and questions to the store at a time."""
+RUNS_AT_ONCE: Final = 8
 HEAR_S_MAX: Final = 20.0
 """A batch that takes longer is waiting for a store: no event of it is to blame."""
 
@@ -52,29 +54,25 @@ class Feed:
 
         Raises FeedContended.
         """
-        newest: dict[Who, int] = {}
-        """What we wrote last ourselves: the next number is free then, or taken by somebody else."""
+        theirs: dict[Who, list[RecordingMoved]] = {}
         for moved in several:
-            who = Who(moved.tenant, moved.partner)
-            number = await self._numbered(who, moved, newest.get(who))
-            if number is not None:
-                newest[who] = number
+            theirs.setdefault(Who(moved.tenant, moved.partner), []).append(moved)
+        for who, of_one in theirs.items():
+            for start in range(0, len(of_one), RUN_MAX):
+                await self._number(who, of_one[start : start + RUN_MAX])
 
-    async def _numbered(self, who: Who, moved: RecordingMoved, newest: int | None) -> int | None:
+    async def _number(self, who: Who, several: Sequence[RecordingMoved]) -> None:
         view = TenantCollection(self._store, FEED, who.tenant)
         for _ in range(self._settings.feed_attempts_max):
-            if await self._settled(view, moved):
-                return newest
-            if newest is None:
-                newest = await self._newest(view, who.partner)
+            unsettled = await self._unsettled(view, several)
+            if not unsettled:
+                return
+            first = await self._newest(view, who.partner) + 1
             try:
-                await view.insert(self._entry(moved, newest + 1))
+                await view.insert(self._run(who, first, unsettled))
             except DocumentExists:
-                if await view.find("event", moved.event, limit=1):
-                    return None
-                newest = None  # the number went to another event: another instance was here
-                continue
-            return newest + 1
+                continue  # a number, or an event, went into another run: another instance was here
+            return
         raise FeedContended
 
     async def page(self, who: Who, *, after: int, limit: int) -> Changes:
@@ -84,10 +82,17 @@ class Feed:
         last = min(newest, after + min(limit, self._settings.feed_page_max))
         if last <= after:
             return Changes(changes=(), next=after)
-        documents = await view.find(
-            "partner", who.partner, after=_entry_id(who.partner, last + 1), limit=last - after
-        )
-        changes = tuple(_change(document) for document in reversed(documents))
+        found: dict[int, Change] = {}
+        below = last + 1
+        while below > after + 1:
+            runs_max = min(below - after - 1, RUNS_AT_ONCE)
+            runs = await self._runs(view, who.partner, below=below, limit=runs_max)
+            if not runs:
+                break  # erased meanwhile
+            for run in runs:
+                found |= _changes(run)
+            below = _number(runs[-1].body["first"])
+        changes = tuple(found[number] for number in range(after + 1, last + 1) if number in found)
         return Changes(changes=changes, next=last)
 
     async def partners(self) -> AsyncIterator[Who]:
@@ -98,32 +103,54 @@ class Feed:
             yield who
             after = _entry_id(who.partner, 0)
 
+    async def _runs(
+        self, view: TenantCollection, partner: str, *, below: int, limit: int
+    ) -> list[Document]:
+        """Runs that begin below this number, the newest first."""
+        after = _entry_id(partner, below)
+        return await view.find("partner", partner, after=after, limit=limit)
+
     async def _newest(self, view: TenantCollection, partner: str) -> int:
-        found = await view.find("partner", partner, limit=1)
-        return _number(found[0].body["sequence"]) if found else 0
+        runs = await self._runs(view, partner, below=SEQUENCE_MAX, limit=1)
+        return max(_changes(runs[0])) if runs else 0
 
-    async def _settled(self, view: TenantCollection, moved: RecordingMoved) -> bool:
-        """Whether the event has its number already, or gets none."""
-        entries = await view.find("recording", moved.recording, limit=RECORDING_ENTRIES_MAX)
-        # Tombstones win: what was erased stays so, in whatever order the facts arrive.
-        return any(
-            entry.body["state"] == ERASED or entry.body["event"] == moved.event for entry in entries
+    async def _unsettled(
+        self, view: TenantCollection, several: Sequence[RecordingMoved]
+    ) -> list[RecordingMoved]:
+        """Those that have no number yet, and are to get one."""
+        recordings = list({moved.recording for moved in several})
+        found = await asyncio.gather(
+            *(view.find("recording", each, limit=RECORDING_ENTRIES_MAX) for each in recordings)
         )
+        numbered, erased = set[str](), set[str]()
+        for entry in (entry for runs in found for run in runs for entry in _entries(run)):
+            numbered.add(entry["event"])
+            if entry["state"] == ERASED:
+                erased.add(entry["recording"])
+        unsettled = []
+        for moved in several:
+            # Tombstones win: what was erased stays so, in whatever order the facts arrive.
+            if moved.event in numbered or moved.recording in erased:
+                continue
+            unsettled.append(moved)
+            numbered.add(moved.event)
+            if moved.state == ERASED:
+                erased.add(moved.recording)
+        return unsettled
 
-    def _entry(self, moved: RecordingMoved, sequence: int) -> Document:
-        return Document(
-            id=_entry_id(moved.partner, sequence),
-            tenant=moved.tenant,
-            body={
+    def _run(self, who: Who, first: int, several: Sequence[RecordingMoved]) -> Document:
+        entries = [
+            {
                 "event": moved.event,
-                "partner": moved.partner,
                 "recording": moved.recording,
-                "sequence": sequence,
                 "state": moved.state,
                 "letter": moved.letter,
                 "at_ms": moved.at_ms or int(self._now_s() * 1000),
-            },
-        )
+            }
+            for moved in several
+        ]
+        body = {"partner": who.partner, "first": first, "entries": entries}
+        return Document(id=_entry_id(who.partner, first), tenant=who.tenant, body=body)
 
 
 class AuthFacts:
@@ -165,15 +192,25 @@ def _entry_id(partner: str, sequence: int) -> str:
     return f"{partner}{SEQUENCE_MAX - sequence:012d}"
 
 
-def _change(document: Document) -> Change:
-    body = document.body
-    at = dt.datetime.fromtimestamp(_number(body["at_ms"]) / 1000, tz=dt.UTC)
-    letter = body["letter"]
+def _entries(run: Document) -> Sequence[Mapping[str, Any]]:
+    entries = run.body["entries"]
+    assert isinstance(entries, list), "a stored run"
+    return entries
+
+
+def _changes(run: Document) -> dict[int, Change]:
+    """Its entries by their numbers."""
+    first = _number(run.body["first"])
+    return {number: _change(number, each) for number, each in enumerate(_entries(run), first)}
+
+
+def _change(number: int, entry: Mapping[str, Any]) -> Change:
+    at = dt.datetime.fromtimestamp(entry["at_ms"] / 1000, tz=dt.UTC)
     return Change(
-        sequence=_number(body["sequence"]),
-        recording_id=str(body["recording"]),
-        state=str(body["state"]),
-        letter=None if letter is None else str(letter),
+        sequence=number,
+        recording_id=entry["recording"],
+        state=entry["state"],
+        letter=entry["letter"],
         at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 

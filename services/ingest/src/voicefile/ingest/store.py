@@ -29,12 +29,12 @@ MANIFESTS = Collection("manifests", indexes=(Index("partner", "partner"),))
 FEED = Collection(
     "feed",
     indexes=(
-        Index("event", "event", unique=True),
+        Index("event", "entries.event", unique=True),
         Index("partner", "partner"),
-        Index("recording", "recording"),
+        Index("recording", "entries.recording"),
     ),
 )
-"""Document id: partner ‖ descending sequence, so a partner's newest entry is the first by id."""
+"""Document id: partner ‖ descending sequence, so a partner's newest run is the first by id."""
 
 
 class Role(StrEnum):
