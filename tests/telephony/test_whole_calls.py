@@ -37,6 +37,7 @@ from voicefile.playback.telephone.calls import call_object
 from voicefile.playback.telephone.phrases import Text
 
 LONG = os.environ.get("VOICEFILE_FAULTS") == "long"
+pytestmark = pytest.mark.timeout(3_600 if LONG else 120)
 ASKED = 1
 """The place of the letter that has a question."""
 PATIENCE_S = 12.0

@@ -95,6 +95,8 @@ class Proxy:
         self._usual = PASSES
         self._changed = asyncio.Event()
         self._lines: set[Line] = set()
+        self._shut = False
+        """Nobody was behind the door the last time."""
         self._server = None
 
     async def start(self) -> None:
@@ -145,14 +147,17 @@ class Proxy:
         self._changed = asyncio.Event()
 
     async def _carry(self, reader, writer):
-        line = Line(self._whose(writer.get_extra_info("peername")[1], self.port), writer)
+        line = Line(STRANGER, writer)
         self._lines.add(line)
         try:
+            # Who knocks is dear to find out, and a closed door is knocked at all the time.
+            answers = await self._reach(line) if self._shut else None
+            line.who = self._whose(writer.get_extra_info("peername")[1], self.port)
             if self.holds(line.who).refused:
                 line.reset()
                 return
             await self._until(line, lambda rule: not rule.blackhole)
-            answers, line.far = await asyncio.open_connection("127.0.0.1", self._target)
+            answers = answers or await self._reach(line)
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._ask(line, reader))
                 both.create_task(self._answer(line, answers))
@@ -163,6 +168,15 @@ class Proxy:
             for each in (line.near, line.far):
                 if each is not None:
                     await _closed(each)
+
+    async def _reach(self, line):
+        try:
+            answers, line.far = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            self._shut = True
+            raise
+        self._shut = False
+        return answers
 
     async def _ask(self, line, reader):
         while piece := await reader.read(PIECE_BYTES):
