@@ -99,16 +99,18 @@ def sha256(message: bytes) -> bytes:
 
 def hmac_sha512(key: SecretKey, message: bytes) -> bytes:
     """HMAC-SHA-512 (RFC 2104), 64 bytes."""
-    return hmac.digest(key.expose(), message, "sha512")
+    mac = key.hmac_sha512()
+    mac.update(message)
+    return mac.digest()
 
 
 def hkdf_expand_sha512(key: SecretKey, info: bytes, length: int) -> bytes:
     """HKDF-Expand with SHA-512 (RFC 5869, 2.3). The key is uniform, so Extract has no work."""
     if not 0 < length <= _HKDF_BYTES_MAX:
         raise Malformed("HKDF can't give that many bytes")
-    prk, block, okm = key.expose(), b"", b""
+    block = okm = b""
     for counter in range(1, -(-length // _SHA512_BYTES) + 1):
-        block = hmac.digest(prk, block + info + bytes((counter,)), "sha512")
+        block = hmac_sha512(key, block + info + bytes((counter,)))
         okm += block
     return okm[:length]
 

@@ -40,7 +40,7 @@ class Secret:
 class SecretKey(Secret):
     """32 secret bytes."""
 
-    __slots__ = ("__key",)
+    __slots__ = ("__key", "__keyed")
     # A hash would be a fingerprint of the key, and a dict a place to forget it in.
     __hash__: ClassVar[None]  # type: ignore[assignment]  # object declares it as a method
 
@@ -48,6 +48,7 @@ class SecretKey(Secret):
         if type(key) is not bytes or len(key) != KEY_BYTES:
             raise Malformed(f"a key is {KEY_BYTES} bytes")
         self.__key = key
+        self.__keyed: hmac.HMAC | None = None
 
     @classmethod
     def random(cls) -> Self:
@@ -57,6 +58,15 @@ class SecretKey(Secret):
     def expose(self) -> bytes:
         """The bytes themselves: for an algorithm, never for a log, an event or an answer."""
         return self.__key
+
+    def hmac_sha512(self) -> hmac.HMAC:
+        """An HMAC-SHA-512 under this key that has read nothing yet.
+
+        To look up the algorithm and take in the key costs more than a short message: done once.
+        """
+        if self.__keyed is None:
+            self.__keyed = hmac.new(self.__key, digestmod="sha512")
+        return self.__keyed.copy()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretKey):
