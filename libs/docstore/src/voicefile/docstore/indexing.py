@@ -1,6 +1,6 @@
 """What an index sees of a body: the values at a dotted path, across lists."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from voicefile.docstore.port import Value
@@ -13,13 +13,13 @@ INT_MAX = 2**63 - 1
 
 def indexed_values(body: Mapping[str, Value], path: str) -> frozenset[Indexed]:
     """Every str, bytes and int at `path`; where the path crosses a list, every element counts."""
-    nodes: Iterable[Value] = (body,)
+    nodes: list[Value] = [body]
     for part in path.split("."):
-        nodes = [node.get(part) for node in _flat(nodes) if isinstance(node, Mapping)]
-    return frozenset(node for node in _flat(nodes) if _is_indexed(node))
+        nodes = _flat([node.get(part) for node in nodes if isinstance(node, dict)])
+    return frozenset(node for node in nodes if _is_indexed(node))
 
 
-def _flat(nodes: Iterable[Value]) -> list[Value]:
+def _flat(nodes: Sequence[Value]) -> list[Value]:
     """The same with each list's elements in its place, however deep."""
     flat: list[Value] = []
     for node in nodes:
