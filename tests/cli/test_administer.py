@@ -3,12 +3,11 @@
 import os
 import re
 import secrets
-import subprocess
 from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
-from tests.cli.process import VOICEFILE
+from tests.cli import typed
 from tests.engines import running
 
 
@@ -29,14 +28,7 @@ def told(tmp_path: Path):
 
 
 def run(told, *words, **changes):
-    return subprocess.run(
-        [VOICEFILE, *words],
-        env=told | changes,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+    return typed.run(words, told | changes)
 
 
 def password_in(text: str) -> str:

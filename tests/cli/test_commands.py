@@ -2,25 +2,16 @@
 
 import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-VOICEFILE = Path(sys.executable).with_name("voicefile")
+from tests.cli import typed
 
 
 @pytest.fixture
 def run(tmp_path):
     def command(*words, **environment):
-        return subprocess.run(
-            [VOICEFILE, *words],
-            env=os.environ | {"VOICEFILE_DATA_DIR": str(tmp_path / "vault")} | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return typed.run(
+            words, os.environ | {"VOICEFILE_DATA_DIR": str(tmp_path / "vault")} | environment
         )
 
     return command

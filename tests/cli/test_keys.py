@@ -2,26 +2,15 @@
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-VOICEFILE = Path(sys.executable).with_name("voicefile")
+from tests.cli import typed
 
 
 @pytest.fixture
 def run(tmp_path):
     def command(*words):
-        return subprocess.run(
-            [VOICEFILE, *words],
-            env=os.environ | {"VOICEFILE_DATA_DIR": str(tmp_path / "vault")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return typed.run(words, os.environ | {"VOICEFILE_DATA_DIR": str(tmp_path / "vault")})
 
     return command
 

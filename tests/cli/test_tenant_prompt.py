@@ -1,25 +1,16 @@
 """`voicefile tenant prompt`: a voice of the tenant's own, or a line that says why not."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
+
+from tests.cli import typed
 
 from voicefile.playback.telephone.prompt_wav import wav_of
 
-VOICEFILE = Path(sys.executable).with_name("voicefile")
 NOBODY = "ab" * 16
 
 
 def run(data, *words):
-    return subprocess.run(
-        [VOICEFILE, "tenant", *words],
-        env=os.environ | {"VOICEFILE_DATA_DIR": str(data)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return typed.run(("tenant", *words), os.environ | {"VOICEFILE_DATA_DIR": str(data)})
 
 
 def test_it_is_put_for_a_tenant_that_there_is_and_taken_away(tmp_path):

@@ -3,10 +3,9 @@
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from tests.cli import typed
 from tests.engines.certificates import certificate
 from tests.engines.kafka import Kafka
 from tests.libs.eventbus.brokers import (
@@ -25,8 +24,6 @@ from voicefile.eventbus.conformance import Listener, until
 from voicefile.eventbus.dead_letter import DeadLetter
 from voicefile.eventbus.port import Event
 
-VOICEFILE = Path(sys.executable).with_name("voicefile")
-
 
 def told(broker: Kafka) -> dict[str, str]:
     return {
@@ -43,14 +40,7 @@ async def voicefile(*arguments: str, told: Mapping[str, str]) -> subprocess.Comp
 
 def _voicefile(*arguments: str, told: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     kept = {name: each for name, each in os.environ.items() if not name.startswith("VOICEFILE_")}
-    return subprocess.run(
-        [str(VOICEFILE), "events", *arguments],
-        env={**kept, **told},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return typed.run(("events", *arguments), {**kept, **told})
 
 
 def replayed(audited: Listener) -> list[str]:
