@@ -26,8 +26,7 @@ check: $(VENV)/.dev  ## format, lint, types, import rules, generated code (under
 
 # In memory where there is enough of it: thousands of small stores would wait for the disk, and no
 # test cuts the power. Three at a time, as they wait for processes as often as they compute.
-test: check  ## everything that must hold: check, then all tests, adapters against real engines
-	@$(BIN)/python -m tests.engines up
+test: check services  ## everything that must hold: check, then all tests, adapters against real engines
 	@free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1); \
 	  scratch=$$(if [ "$${free:-0}" -gt 6000000 ]; then mktemp -d -p /dev/shm; else mktemp -d; fi); \
 	  $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -q --basetemp "$$scratch/tests" \
