@@ -13,6 +13,7 @@ from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.embedded import embedded
 from voicefile.cli.engine_settings import EngineSettings, read
 from voicefile.cli.place import Place
+from voicefile.ingest.media.decoder import Decoders
 
 
 @asynccontextmanager
@@ -36,7 +37,9 @@ async def _embedded_ports(settings: DeploymentSettings) -> AsyncIterator[Ports]:
     place = Place(settings.data_dir)
     with place.held(), place.opened_log() as log:
         configure("voicefile", stream=log, console=False)
-        async with embedded(settings, place, on_failure=_give_up) as vault:
+        # No command stores a recording; what decodes one would be most of what is loaded.
+        decoders = Decoders(on_demand=True)
+        async with embedded(settings, place, on_failure=_give_up, decoders=decoders) as vault:
             yield vault.services["/auth"].public.state.ports
 
 

@@ -18,6 +18,7 @@ from voicefile.audit import app as audit
 from voicefile.audit.settings import AuditSettings
 from voicefile.auth import app as auth
 from voicefile.auth.settings import AuthSettings
+from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
@@ -33,6 +34,7 @@ from voicefile.eventbus.memory import MemoryEventBus
 from voicefile.eventbus.port import EventBus
 from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
 from voicefile.ingest import app as ingest
+from voicefile.ingest.media.decoder import Decoders
 from voicefile.ingest.settings import IngestSettings
 from voicefile.playback import app as playback
 from voicefile.playback.settings import PlaybackSettings
@@ -97,18 +99,21 @@ async def embedded(
     on_failure: Callable[[Exception], None],
     fittings: Fittings = BARE,
     prompts: Prompts | None = None,
+    decoders: Decoders | None = None,
+    pins: PinPool | None = None,
 ) -> AsyncIterator[Vault]:
     """Builds and runs all services over the folder. `on_failure` ends the process.
 
-    With prompts it answers calls.
+    With prompts it answers calls. Decoders of its own are loaded at once, and a pool of its own
+    hashes PINs as slowly as it must.
     """
     async with AsyncExitStack() as running:
         workshop = _Workshop(settings, place, running, on_failure, fittings)
         bus = MemoryEventBus()
         services = workshop.services
-        services["/auth"] = await workshop.auth(bus)
+        services["/auth"] = await workshop.auth(bus, pins)
         services["/audit"] = await workshop.audit(bus)
-        services["/ingest"] = await workshop.ingest(bus)
+        services["/ingest"] = await workshop.ingest(bus, decoders)
         services["/playback"] = await workshop.playback(bus, prompts)
         services["/portal"] = workshop.portal()
         # The bus first and last: what a service publishes while it stops still arrives.
@@ -137,7 +142,7 @@ class _Workshop:
         self._blobs = FilesystemBlobStore(place.blobs, now_s=fittings.now_s)
         self.services: dict[str, Service] = {}
 
-    async def auth(self, bus: EventBus) -> Service:
+    async def auth(self, bus: EventBus, pins: PinPool | None) -> Service:
         return auth.build(
             AuthSettings(),
             deployment=self._deployment,
@@ -146,6 +151,7 @@ class _Workshop:
             root=FileRootKey(self._place.root("auth")),
             client=self._client("auth"),
             on_failure=self._on_failure,
+            pins=pins,
             now_s=self._fittings.now_s,
         )
 
@@ -161,7 +167,7 @@ class _Workshop:
             now_s=self._fittings.now_s,
         )
 
-    async def ingest(self, bus: EventBus) -> Service:
+    async def ingest(self, bus: EventBus, decoders: Decoders | None) -> Service:
         return ingest.build(
             IngestSettings(),
             deployment=self._deployment,
@@ -171,6 +177,7 @@ class _Workshop:
             client=self._client("ingest"),
             tokens=self._tokens("ingest"),
             on_failure=self._on_failure,
+            decoders=decoders,
             now_s=self._fittings.now_s,
             monotonic_s=self._fittings.monotonic_s,
         )

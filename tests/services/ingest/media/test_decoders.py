@@ -72,6 +72,16 @@ async def test_a_decoder_is_ready_only_while_it_runs():
     assert zygotes() == []
 
 
+async def test_a_decoder_on_demand_starts_with_the_first_upload():
+    async with Decoders(on_demand=True).running() as decoders:
+        await asyncio.sleep(0.2)
+        assert decoders.ready
+        assert zygotes() == []
+        await hear(decoders, SPEECH)
+        assert len(zygotes()) == 1
+        assert decoders.ready
+
+
 async def test_a_program_that_never_starts_makes_decoders_unavailable(tmp_path):
     program = tmp_path / "fails.py"
     program.write_text("raise SystemExit(1)")

@@ -85,6 +85,7 @@ def build(
     on_failure: Callable[[Exception], None],
     access: AccessSettings | None = None,
     limits: Limits | None = None,
+    pins: PinPool | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
 ) -> Service:
@@ -95,18 +96,17 @@ def build(
     keeps house for all. Commands that administer find the ports at `public.state.ports`.
     """
     access = access or AccessSettings()
-    pool = _pool(access)
+    pool = pins or _pool(access)
     deeds: DeedSeries[Fact] = DeedSeries(
         docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=now_s, on_failure=on_failure
     )
     custody = Custody(root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s, clock=now_s)
     ports = ports_of(docs, custody, deeds=deeds, pins=pool, settings=settings, now_s=now_s)
-    tokens = TokenVerifier(OwnKeys(ports), issuer=deployment, now=now_s)
     doors = doors_of(
         ports,
         pool=pool,
         audit=client,
-        tokens=tokens,
+        tokens=TokenVerifier(OwnKeys(ports), issuer=deployment, now=now_s),
         settings=access,
         limits=limits,
         outstanding=None if leadership is ALONE else _outstanding(ports),

@@ -150,17 +150,22 @@ class Decoders:
         concurrency: int | None = None,
         program: Sequence[str] = PROGRAM,
         ready_max_s: float = READY_MAX_S,
+        on_demand: bool = False,
     ) -> None:
+        """`on_demand`: nothing is started before the first upload, which then waits for it."""
         self._places = asyncio.Semaphore(concurrency or len(os.sched_getaffinity(0)))
         self._ready_max_s = ready_max_s
         self._program = program
         self._zygote: Zygote | None = None
         self._ready = asyncio.Event()
+        self._wanted = asyncio.Event()
+        if not on_demand:
+            self._wanted.set()
 
     @property
     def ready(self) -> bool:
-        """Whether an upload would find a decoder now."""
-        return self._ready.is_set()
+        """Whether an upload would find a decoder now, or could have one started."""
+        return self._ready.is_set() or not self._wanted.is_set()
 
     @property
     def sandbox(self) -> Sandbox:
@@ -229,6 +234,7 @@ class Decoders:
             raise BrokenAudio(Reason.DECODER_CRASHED) from None
 
     async def _available(self) -> Zygote:
+        self._wanted.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._ready_max_s):
                 await self._ready.wait()
@@ -237,6 +243,7 @@ class Decoders:
         return self._zygote
 
     async def _keep_alive(self) -> None:
+        await self._wanted.wait()
         pause_s = RESTART_PAUSE_S
         while True:
             if await self._live():
