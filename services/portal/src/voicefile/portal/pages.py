@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -22,6 +23,21 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+@cache
+def _environment() -> Environment:
+    """All templates, compiled once in a process."""
+    environment = Environment(
+        loader=FileSystemLoader(str(files("voicefile.portal") / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment
+
+
 @dataclass(frozen=True)
 class Pages:
     """Everything needed to answer with a page."""
@@ -33,16 +49,7 @@ class Pages:
     @classmethod
     def load(cls, settings: PortalSettings) -> "Pages":
         """Reads templates and texts once, so that a broken one fails the start, not a visitor."""
-        environment = Environment(
-            loader=FileSystemLoader(str(files("voicefile.portal") / "templates")),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        for name in environment.list_templates():
-            environment.get_template(name)
-        return cls(environment, catalogues(), settings)
+        return cls(_environment(), catalogues(), settings)
 
     def language(self, request: Request) -> str:
         """The visitor's choice, else what the browser prefers."""
