@@ -20,6 +20,7 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.store import PolicyRules
 from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
 from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
+from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.memory import MemoryBlobStore
 from voicefile.blobstore.port import BlobStore
@@ -194,11 +195,14 @@ async def company(ports: Ports, client: httpx.AsyncClient, name: str) -> Company
 
 @asynccontextmanager
 async def stand(
-    data: Path, *, companies: int = 2, deployment: str = "test"
+    data: Path, *, companies: int = 2, deployment: str = "test", pins: PinPool | None = None
 ) -> AsyncIterator[Stand]:
-    """A vault with its tenants, in the form that the environment asks for."""
+    """A vault with its tenants, in the form that the environment asks for.
+
+    Embedded, it may have quick `pins`, where many sign in and their cost is no matter.
+    """
     if os.environ.get(FORM, EMBEDDED) == EMBEDDED:
-        form = embedded_stand(data, deployment)
+        form = embedded_stand(data, deployment, pins)
     else:
         # Only a cluster needs the engines' clients.
         form = import_module("tests.cluster.stand_apart").stand_apart(deployment)
@@ -211,7 +215,9 @@ async def stand(
 
 
 @asynccontextmanager
-async def embedded_stand(data: Path, deployment: str) -> AsyncIterator[Stand]:
+async def embedded_stand(
+    data: Path, deployment: str, pins: PinPool | None = None
+) -> AsyncIterator[Stand]:
     """Everything running in this process over `data`, without sockets."""
     place, stores, failures = Place(data), {}, []
 
@@ -225,7 +231,12 @@ async def embedded_stand(data: Path, deployment: str) -> AsyncIterator[Stand]:
         running.enter_context(place.held())
         vault = await running.enter_async_context(
             embedded(
-                settings, place, on_failure=failures.append, fittings=fittings, prompts=prompts()
+                settings,
+                place,
+                on_failure=failures.append,
+                fittings=fittings,
+                prompts=prompts(),
+                pins=pins,
             )
         )
         client = await running.enter_async_context(vault.client())

@@ -18,6 +18,7 @@ from tests.services.auth.access_world import OPEN_THROTTLES, a_world
 from voicefile.auth.issuing.access_id import new_access_id
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.store import CredentialState
+from voicefile.auth.throttling.pin_pool import PinPool
 
 KNOWN_T_MAX = 4.5
 """Beyond it the difference is no chance any more (TVLA's usual bound)."""
@@ -33,7 +34,9 @@ def welch_t(one: list[float], other: list[float]) -> float:
 
 async def _measured(tries: int, directory: Path, *, grid_s: float) -> dict[str, list[float]]:
     settings = AccessSettings(refusals_every_s=grid_s)
-    async with a_world(directory, settings=settings, limits=OPEN_THROTTLES) as world:
+    async with a_world(
+        directory, settings=settings, limits=OPEN_THROTTLES, pool=PinPool()
+    ) as world:
         world.doors.pace._sleep = asyncio.sleep
         world.doors.pace._now_s = time.monotonic
         tenant = await world.tenant()

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from tests.isolation.who import AGENTS, FORGED, PEERS, Who, forged_headers
+from tests.services.auth.quick_pins import quick_pool
 from tests.stand import OPERATOR, Company, Stand, stand
 
 from voicefile.auth.credentials.change_credential import Order
@@ -389,7 +390,8 @@ class World:
 @asynccontextmanager
 async def world(place: Any) -> AsyncIterator[World]:
     """Everything running; ended with the block."""
-    async with stand(place, companies=3) as s:
+    # Thousands sign in; a PIN at its full cost is tried elsewhere.
+    async with stand(place, companies=3, pins=quick_pool()) as s:
         homes = [await home_of(s, company) for company in s.companies]
         clients = {name: s.vault.client(peer=name) for name in (None, *PEERS.values())}
         await s.settled()

@@ -31,7 +31,6 @@ from voicefile.auth.issuing.details import seal_details
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.listening.access_store import LOGINS
 from voicefile.auth.store import Blob
-from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.blobstore.memory import MemoryBlobStore
 from voicefile.blobstore.names import new_blob_name
 from voicefile.chassis.inprocess import InProcessTransport, MountRouter, in_process_client
@@ -39,8 +38,6 @@ from voicefile.chassis.service import Service
 from voicefile.contracts.deed.v1 import Deed as DeedMessage
 from voicefile.contracts.deed.v1 import Event
 from voicefile.crypto.envelope import Context, Kind, object_id
-from voicefile.crypto.primitives import hmac_sha512
-from voicefile.crypto.secret import SecretKey, SecretText
 from voicefile.crypto.stream import seal
 from voicefile.deeds.deed import Action
 from voicefile.deeds.series import DeedSeries
@@ -56,7 +53,6 @@ from voicefile.playback.telephone.prompt_wav import wav_of
 EDGE: Final = "http://127.0.0.1:8470"
 URL: Final = f"{EDGE}/playback/v1/telephone"
 NUMBER: Final = "+49800123456"
-VERIFIER_BYTES: Final = 32
 UNDERSTOOD_S: Final = 10.0
 SWEPT_S: Final = 601
 """After so long a call that nobody hung up is over."""
@@ -367,16 +363,3 @@ async def let_in(call: Call, letter: Letter) -> None:
     await reached(call, lambda: call.asks in {"answer", "key"})
     if call.asks == "answer":
         await keyed(call, "answer", letter.answer)
-
-
-def quick_verifier(
-    pepper: SecretKey, pin: SecretText, *, tenant: str, credential: str, salt: bytes
-) -> bytes:
-    """What a PIN is kept as, without what makes it slow."""
-    message = f"{tenant}{credential}{pin.expose()}".encode()
-    return hmac_sha512(pepper, salt + message)[:VERIFIER_BYTES]
-
-
-def quick_pool() -> PinPool:
-    """Everything of the pool but the cost of a hash."""
-    return PinPool(verifier=quick_verifier)

@@ -21,7 +21,8 @@ from uuid import UUID
 import httpx
 import pytest
 from tests.services.auth.access_world import OPEN_THROTTLES
-from tests.telephony.exchange import NUMBER, URL, Exchange, an_exchange, quick_verifier
+from tests.services.auth.quick_pins import quick_verifier
+from tests.telephony.exchange import NUMBER, URL, Exchange, an_exchange
 
 from voicefile.auth.issuing.access_id import new_access_id
 from voicefile.auth.throttling.pin_pool import PinPool, Verifier

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.telephony.call import Call, End
-from tests.telephony.exchange import Exchange, Trouble, an_exchange, keyed, quick_pool, reached
+from tests.telephony.exchange import Exchange, Trouble, an_exchange, keyed, reached
 
 LONG = os.environ.get("VOICEFILE_FAULTS") == "long"
 DIALOGUES = int(os.environ.get("VOICEFILE_DIALOGUES", "10000" if LONG else "24"))
@@ -110,7 +110,7 @@ def seed():
 
 
 async def test_of_dialogues_among_restarts_and_outages_none_is_lost(tmp_path, seed):
-    async with an_exchange(tmp_path, instances=2, pool=quick_pool()) as exchange:
+    async with an_exchange(tmp_path, instances=2) as exchange:
         exchange.looks, exchange.alternately = False, True
         letters = [await exchange.letter(seconds=6) for _ in range(LETTERS)]
         async with exchange.client() as client:

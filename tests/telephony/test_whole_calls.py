@@ -26,7 +26,6 @@ from tests.telephony.exchange import (
     an_exchange,
     keyed,
     let_in,
-    quick_pool,
     reached,
 )
 from tests.telephony.sounds import samples
@@ -253,9 +252,7 @@ async def next_call_is_fine(day: Day) -> None:
 )
 async def test_whatever_happens_in_calls_nothing_of_it_may_not(tmp_path_factory, script):
     turned_before = counted()
-    async with an_exchange(
-        tmp_path_factory.mktemp("calls"), instances=2, pool=quick_pool()
-    ) as exchange:
+    async with an_exchange(tmp_path_factory.mktemp("calls"), instances=2) as exchange:
         letters = [
             await exchange.letter(seconds=25, count=2),
             await exchange.letter(seconds=25, question=True),
@@ -270,7 +267,7 @@ async def test_whatever_happens_in_calls_nothing_of_it_may_not(tmp_path_factory,
 @pytest.mark.parametrize("trouble", [each for each in Trouble if each is not Trouble.NONE])
 @pytest.mark.parametrize("at", ["id", "pin", "key"])
 async def test_an_outage_at_any_step_is_an_apology_and_no_audio(tmp_path, trouble, at):
-    async with an_exchange(tmp_path, pool=quick_pool()) as exchange:
+    async with an_exchange(tmp_path) as exchange:
         letter = await exchange.letter(seconds=25)
         async with exchange.client() as client, exchange.call(client) as call:
             digits = {"id": letter.access_id, "pin": letter.pin}
@@ -292,7 +289,7 @@ async def test_an_outage_at_any_step_is_an_apology_and_no_audio(tmp_path, troubl
 
 
 async def test_the_control_an_invariant_that_is_broken_is_found(tmp_path):
-    async with an_exchange(tmp_path, pool=quick_pool()) as exchange:
+    async with an_exchange(tmp_path) as exchange:
         letters = [await exchange.letter(seconds=12), await exchange.letter(question=True)]
         async with exchange.client() as client:
             day = Day(exchange, client, letters)

@@ -10,6 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from msgspec.structs import replace
+from tests.services.auth.quick_pins import quick_pool
 
 from voicefile.auth import store
 from voicefile.auth.errors import TenantClosed, UnusableKey
@@ -37,7 +38,6 @@ from voicefile.auth.store import (
     RecordingState,
 )
 from voicefile.auth.tenants.open_tenant import NewTenant, first_start, open_tenant
-from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.auth.throttling.throttle_policy import Limits
 from voicefile.auth.throttling.verifiers import answer_verifier, new_salt
 from voicefile.chassis.inprocess import InProcessTransport
@@ -125,7 +125,7 @@ class World:
     def __init__(self, docs, custody, *, settings, limits, clock, pool=None):
         self.clock, self.docs, self.custody, self.audit = clock, docs, custody, Audit()
         self.deeds = DeedSeries(docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=clock)
-        self.pool = pool or PinPool()
+        self.pool = pool or quick_pool()
         self.ports = ports_of(
             docs, custody, deeds=self.deeds, pins=self.pool, settings=AuthSettings(), now_s=clock
         )

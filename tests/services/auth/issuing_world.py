@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+from tests.services.auth.quick_pins import quick_pool
 
 from voicefile.auth import app
 from voicefile.auth.settings import AuthSettings
@@ -96,7 +97,7 @@ def metadata(**changes):
 
 
 class World:
-    def __init__(self, docs, root, *, clock, settings):
+    def __init__(self, docs, root, *, clock, settings, pins):
         self.docs, self.root, self.clock, self.settings = docs, root, clock, settings
         self.bus = MemoryEventBus()
         self.failures = []
@@ -111,6 +112,7 @@ class World:
                 base_url="https://audit",
             ),
             on_failure=self.failures.append,
+            pins=pins,
             now_s=clock,
         )
         self.ports = self.service.public.state.ports
@@ -239,8 +241,13 @@ def slug(response):
 
 
 @asynccontextmanager
-async def an_auth(directory, *, clock=None, settings=None, wrap_store=None, wrap_root=None):
-    """Auth over stores in `directory`, started but with its loops standing still."""
+async def an_auth(
+    directory, *, clock=None, settings=None, wrap_store=None, wrap_root=None, full_cost=False
+):
+    """Auth over stores in `directory`, started but with its loops standing still.
+
+    With `full_cost` it hashes PINs itself.
+    """
     docs = await SqliteDocStore.open(directory / "auth.db", app.COLLECTIONS)
     root = FileRootKey(directory / "root")
     world = World(
@@ -248,6 +255,7 @@ async def an_auth(directory, *, clock=None, settings=None, wrap_store=None, wrap
         wrap_root(root) if wrap_root else root,
         clock=clock or Clock(),
         settings=settings or AuthSettings(),
+        pins=None if full_cost else quick_pool(),
     )
     try:
         await first_start(world.ports)

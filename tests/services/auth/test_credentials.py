@@ -21,7 +21,7 @@ from voicefile.identity.principal import Role
 
 @pytest.fixture
 async def vault(tmp_path):
-    async with an_auth(tmp_path) as world:
+    async with an_auth(tmp_path, full_cost=True) as world:
         yield world
 
 

@@ -11,6 +11,7 @@ from voicefile.auth.keys.custody import Custody
 from voicefile.auth.listening.access_settings import AccessSettings
 from voicefile.auth.store import DIRECTORY, CredentialState
 from voicefile.auth.tenants.open_tenant import close_tenant
+from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.deeds.deed import Actor
 from voicefile.docstore.port import Document
 
@@ -37,7 +38,8 @@ class CountingStore:
 
 @pytest.fixture
 async def world(tmp_path):
-    async with a_world(tmp_path) as opened:
+    # The real pool: how long an answer takes is part of what is seen.
+    async with a_world(tmp_path, pool=PinPool()) as opened:
         yield opened
 
 

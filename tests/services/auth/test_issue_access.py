@@ -58,10 +58,12 @@ async def test_the_directory_leads_from_the_access_id_to_the_credential(vault, p
     assert await vault.ports.directory.lookup(locator) == (partner.tenant, stored.id)
 
 
-async def test_the_verifier_is_of_the_pin_that_was_told(vault, partner):
-    answer = await vault.issued(partner)
-    stored = await vault.credential(partner, answer["recording_id"])
-    identity = await vault.custody.identity(partner.tenant, stored.record.pepper)
+async def test_the_verifier_is_of_the_pin_that_was_told(tmp_path):
+    async with an_auth(tmp_path, full_cost=True) as vault:
+        partner = await vault.partner(await vault.tenant())
+        answer = await vault.issued(partner)
+        stored = await vault.credential(partner, answer["recording_id"])
+        identity = await vault.custody.identity(partner.tenant, stored.record.pepper)
     assert stored.record.pin_verifier == pin_verifier(
         identity.derive(Purpose.PIN_PEPPER),
         SecretText(answer["pin"]),
