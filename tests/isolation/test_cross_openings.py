@@ -8,7 +8,7 @@ import pytest_asyncio
 from tests.isolation.sealed_things import Sealed, mixed, sealed_things
 
 from voicefile.auth.store import Slip
-from voicefile.blobstore.filesystem import FilesystemBlobStore
+from voicefile.blobstore.memory import MemoryBlobStore
 from voicefile.blobstore.port import BlobName
 from voicefile.crypto.envelope import object_id
 from voicefile.crypto.errors import CryptoError, Tampered
@@ -21,9 +21,9 @@ SEED = 20_260_721
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def blobs(filled, tmp_path_factory):
-    """Copies at hand: each is opened hundreds of times."""
-    store, copies = filled.stand.blobs, FilesystemBlobStore(tmp_path_factory.mktemp("blobs"))
+async def blobs(filled):
+    """Copies in memory: each is opened hundreds of times."""
+    store, copies = filled.stand.blobs, MemoryBlobStore()
     for filed in (filed for home in filled.homes for filed in home.filed):
         for blob in (blob for each in filed.recordings for blob in each.blobs.values()):
             name = BlobName(blob.name)
