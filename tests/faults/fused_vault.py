@@ -6,6 +6,7 @@ The process is really gone then; what it left on disk is all there is.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -18,10 +19,14 @@ import structlog
 from tests.faults.fittings import ACTING, Clock, Fuse, die, fitted
 from tests.faults.people import Company, opened
 from tests.faults.scenes import SCENES
+from tests.services.auth.quick_pins import quick_pool
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.embedded import Vault, embedded
 from voicefile.cli.place import Place
+from voicefile.ingest.media.decoder import Decoders
+from voicefile.portal.pages import Pages
+from voicefile.portal.settings import PortalSettings
 
 JOB_S_MAX = 90
 DEPLOYMENT = "faults"
@@ -88,7 +93,13 @@ async def play(job, tell):
     fuse.live = job.get("from_the_start", False)
     with place.held():
         async with embedded(
-            settings, place, on_failure=fail, fittings=fitted(fuse, clock, tell, stores)
+            settings,
+            place,
+            on_failure=fail,
+            fittings=fitted(fuse, clock, tell, stores),
+            # Most scenes store nothing, and each is a process of its own, hundreds of them.
+            decoders=Decoders(on_demand=True),
+            pins=quick_pool(),
         ) as vault:
             stage = Stage(place, vault, stores, clock, fuse, tell)
             await SCENES[job["scene"]](stage, **job.get("args", {}))
@@ -134,6 +145,10 @@ def run(job):
 
 
 def main():
+    Pages.load(PortalSettings())
+    # What is collected is touched, and what is touched is copied.
+    gc.collect()
+    gc.freeze()
     answers = os.dup(1)
     os.dup2(2, 1)
     for line in sys.stdin:
