@@ -41,6 +41,10 @@ EVIDENCE: Final = Writes(
     note="if it begins a listening: `release-granted` as well",
 )
 
+DUMP: Final = Writes(
+    ("documents-dumped",), note="sealed, to backup's certificate; without recipients it gives none"
+)
+
 ROUTES: Final[dict[str, Writes]] = {
     # auth: signing in
     "GET /auth/v1/openapi.json": exempt(PUBLIC),
@@ -204,6 +208,13 @@ ROUTES: Final[dict[str, Writes]] = {
     "GET /playback/v1/recordings/{recording_id}/hearings": Writes(
         ("hearings-read",), ("hearings-read",)
     ),
+    # for backup
+    "POST /auth/internal/v1/dumps": DUMP,
+    "POST /auth/internal/v1/key-backups": DUMP,
+    "POST /ingest/internal/v1/dumps": DUMP,
+    "POST /ingest/internal/v1/canaries": DUMP,
+    "POST /playback/internal/v1/dumps": DUMP,
+    "POST /audit/internal/v1/dumps": DUMP,
     # portal
     "GET /portal/": exempt("a form"),
     "GET /portal/care": exempt("a form"),
@@ -267,6 +278,17 @@ COMMANDS: Final[dict[str, Writes]] = {
     "voicefile witness trust": exempt(ELSEWHERE),
     "voicefile witness show": exempt(ELSEWHERE),
     "voicefile witness serve": exempt(ELSEWHERE),
+    "voicefile backup ceremony": exempt("makes a key on a machine apart; no vault is near"),
+    "voicefile backup join": exempt("the same"),
+    "voicefile backup drill-key": exempt("the same"),
+    "voicefile backup key": exempt("prints a public key"),
+    "voicefile backup run": Writes(("backup-taken", "documents-dumped")),
+    "voicefile backup list": exempt(ELSEWHERE),
+    "voicefile backup verify": exempt(ELSEWHERE),
+    "voicefile backup drill": exempt("leaves a signed report, of which backup makes the deed"),
+    "voicefile backup restore": Writes(
+        ("backup-restored",), note="in the log of the vault that is restored, when it is started"
+    ),
     "voicefile events dead": exempt("ids, places and reasons; changes nothing"),
     "voicefile events replay": Writes(
         ("event-replayed",), note="for each event, before the first is published"
@@ -287,6 +309,11 @@ LOOPS: Final[dict[str, Writes]] = {
         note="rotation opens and destroys epochs of keys; the scrub tells of forged records; what "
         "is due is erased, each recording for itself; what has lapsed (sessions, answers kept for "
         "retries, claims, erasures that nobody confirmed) is swept without a deed",
+    ),
+    "backup.app._working": Writes(
+        ("backup-taken", "backup-drilled"),
+        note="`failed`: a backup that is missed, partial, or of what is not sealed; a drill that "
+        "found something. Single copies and tombstones: exempt, others' deeds tell of them",
     ),
     "auth.app._forgetting": exempt("keys leave this process's memory"),
     "auth.listening.audit_gate.AuditGate._keep_asking": exempt(PROBE),
@@ -322,6 +349,7 @@ LOOPS: Final[dict[str, Writes]] = {
 
 HANDLERS: Final[dict[str, Writes]] = {
     "audit hears events": exempt("puts deeds into the log"),
+    "backup hears events": exempt("notes what there is to copy, and what was erased"),
     "ingest hears events": exempt("notes what auth has recorded: tenants, states of recordings"),
 }
 
@@ -360,6 +388,10 @@ OBJECTS: Final[dict[str, str]] = {
     "root-changed": "the root version that lasting keys hang on from now on",
     "keys-rewrapped": "the tenant",
     "root-destroyed": "the root version",
+    "documents-dumped": "none",
+    "backup-taken": "the manifest; commitment: its hash; failed: why",
+    "backup-drilled": "the manifest that was drilled; commitment: the report",
+    "backup-restored": "the manifest",
     "recording-downloaded": "the recording",
     "customers-searched": "none for the search, the credential for each customer shown",
     "credential-reissued": "the credential",

@@ -636,6 +636,19 @@ PLAYBACK_INSIDE = (
     ),
 )
 
+# Nobody is named here whom a dump could be sealed to; that one leaves is tried where backups are.
+DUMPS = tuple(
+    Row(f"POST /{path}", frozenset({Who.BACKUP}), ok=409)
+    for path in (
+        "auth/internal/v1/dumps",
+        "auth/internal/v1/key-backups",
+        "ingest/internal/v1/dumps",
+        "ingest/internal/v1/canaries",
+        "playback/internal/v1/dumps",
+        "audit/internal/v1/dumps",
+    )
+)
+
 TABLE = {
     "auth": AUTH,
     "auth, inside": AUTH_INSIDE,
@@ -643,4 +656,5 @@ TABLE = {
     "ingest": INGEST,
     "playback": PLAYBACK,
     "playback, inside": PLAYBACK_INSIDE,
+    "dumps": DUMPS,
 }

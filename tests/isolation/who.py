@@ -22,6 +22,7 @@ class Who(StrEnum):
     PLAYBACK = "peer playback"
     AUDIT = "peer audit"
     PORTAL = "peer portal"
+    BACKUP = "peer backup"
     EDGE = "telephone edge"
     STRANGER = "peer of another name"
     FORGER = "nobody with forged headers"
@@ -44,6 +45,7 @@ PEERS = {
     Who.PLAYBACK: "playback",
     Who.AUDIT: "audit",
     Who.PORTAL: "portal",
+    Who.BACKUP: "backup",
     Who.EDGE: "edge-1",
     # Whole subjects count: this one only begins like one of ours.
     Who.STRANGER: "playback,O=elsewhere",

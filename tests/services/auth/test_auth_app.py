@@ -30,6 +30,7 @@ async def test_every_route_says_whom_it_serves(vault):
     assert {frozenset(rule.who) for rule in internal.values()} == {
         frozenset({"ingest"}),
         frozenset({"playback"}),
+        frozenset({"backup"}),
     }
     open_to_all = {path for (_, path), rule in public.items() if rule.kind is RuleKind.PUBLIC}
     assert open_to_all == {

@@ -11,7 +11,8 @@ from voicefile.blobstore.memory import MemoryBlobStore
 from voicefile.blobstore.names import new_blob_name
 from voicefile.contracts.deed.v1 import Action
 from voicefile.crypto.secret import SecretText
-from voicefile.docstore.port import PendingEvent
+from voicefile.docstore.port import Document, PendingEvent
+from voicefile.ingest.canaries import CANARIES
 from voicefile.ingest.metrics import sweeping_halted
 from voicefile.ingest.reservations import reservation_id
 from voicefile.ingest.steady_clock import SteadyClock
@@ -213,3 +214,13 @@ def test_a_steady_clock_follows_back_and_never_jumps_ahead():
     assert (steady.now_s(), steady.jumped_s()) == (NOW_S + 60, DAY_S - 60)
     wall.now_s = NOW_S - 60
     assert (steady.now_s(), steady.jumped_s()) == (NOW_S - 60, 0)
+
+
+async def test_a_canary_of_backups_drill_stays(stand):
+    canary, orphan = new_blob_name(), new_blob_name()
+    for name in (canary, orphan):
+        await stand.blobs.put(name, one(b"noise"))
+    await stand.store.insert(CANARIES, Document("a", TENANT, {"blob": str(canary)}))
+    stand.clock.now_s += DAY_S + 1
+    assert await stand.sweeper.sweep() == Swept(blobs=1)
+    assert await stand.names() == {canary}

@@ -9,6 +9,7 @@ from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
 from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
+from voicefile.dumps.settings import DumpSettings
 
 PLAN: Final = StorePlan(app.COLLECTIONS, app.STEPS)
 REFUSED: Final[Mapping[type[Exception], str]] = {}
@@ -26,5 +27,6 @@ async def build(engines: Engines) -> Service:
         root=await engines.root(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,
+        dumping=read(DumpSettings),
         leadership=leadership,
     )

@@ -11,6 +11,7 @@ from voicefile.cli.apart.engines import Engines
 from voicefile.cli.apart.refusals import ANOTHER_DEPLOYMENT
 from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
+from voicefile.dumps.settings import DumpSettings
 
 PLAN: Final = StorePlan(app.COLLECTIONS, app.STEPS)
 REFUSED: Final[Mapping[type[Exception], str]] = {WrongDeployment: ANOTHER_DEPLOYMENT}
@@ -28,5 +29,6 @@ async def build(engines: Engines) -> Service:
         root=await engines.root(),
         client=engines.calls(),
         on_failure=engines.on_failure,
+        dumping=read(DumpSettings),
         leadership=leadership,
     )

@@ -7,6 +7,7 @@ from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
 from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
+from voicefile.dumps.settings import DumpSettings
 from voicefile.ingest import app
 from voicefile.ingest.settings import IngestSettings
 
@@ -27,5 +28,6 @@ async def build(engines: Engines) -> Service:
         client=engines.calls(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,
+        dumping=read(DumpSettings),
         leadership=leadership,
     )

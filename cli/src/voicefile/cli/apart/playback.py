@@ -8,6 +8,7 @@ from voicefile.chassis.service import Service
 from voicefile.cli.apart.engines import Engines
 from voicefile.cli.engine_settings import read
 from voicefile.cli.store_plan import StorePlan
+from voicefile.dumps.settings import DumpSettings
 from voicefile.playback import app
 from voicefile.playback.settings import PlaybackSettings
 from voicefile.playback.telephone.prompts import Prompts
@@ -32,6 +33,7 @@ async def build(engines: Engines) -> Service:
         client=engines.calls(),
         tokens=engines.tokens(),
         on_failure=engines.on_failure,
+        dumping=read(DumpSettings),
         prompts=prompts,
         leadership=leadership,
     )

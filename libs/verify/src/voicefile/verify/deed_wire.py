@@ -57,7 +57,7 @@ ACTIONS: Final = _words(
     "release-returned manifest-signed call-answered call-ended call-transferred "
     "signing-key-added root-changed keys-rewrapped root-destroyed objection-settled hold-lifted "
     "erasure-asked erasure-withdrawn customer-erased tenant-erased retention-applied "
-    "certificate-read"
+    "certificate-read documents-dumped backup-taken backup-drilled backup-restored"
 )
 
 

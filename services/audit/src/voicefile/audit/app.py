@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from voicefile.audit import errors, metrics, reading_routes, routes
 from voicefile.audit.append import Sequencer
@@ -27,7 +27,7 @@ from voicefile.audit.releases import ReleaseWatch
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
 from voicefile.audit.stamp_day import DayStamps
-from voicefile.audit.store import COLLECTIONS
+from voicefile.audit.store import COLLECTIONS, PULSE
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import INVALID_REQUEST, NOT_FOUND, Problem
 from voicefile.chassis.service import Service, new_app, serve_routes
@@ -35,10 +35,13 @@ from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.doors import tell_refused_doors
 from voicefile.deeds.series import DeedSeries
-from voicefile.docstore.lease import ALONE, Leadership
+from voicefile.docstore.lease import ALONE, LEASES, Leadership
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
+from voicefile.dumps.routes import PROBLEMS as DUMP_PROBLEMS
+from voicefile.dumps.routes import store_router
+from voicefile.dumps.settings import DumpSettings
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
@@ -49,11 +52,14 @@ GROUP: Final = "audit"
 """The bus group that hears deeds."""
 PROBES: Final = frozenset({"/internal/v1/appendable"})
 """Auth asks it four times a second."""
+DUMPED: Final = tuple(each for each in COLLECTIONS if each not in {LEASES, PULSE})
+"""What a backup has of it: all but who leads just now."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations audit's store has gone through; none yet."""
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.NotFound: NOT_FOUND,
     errors.CursorUnknown: INVALID_REQUEST,
+    **DUMP_PROBLEMS,
 }
 
 
@@ -66,6 +72,7 @@ def build(
     root: RootKey,
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
+    dumping: DumpSettings | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
@@ -80,20 +87,19 @@ def build(
         now_s=now_s,
         monotonic=monotonic,
     )
-    series: DeedSeries[None] = DeedSeries(
-        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
-    )
+    series = DeedSeries[None](docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure)
     for topic in (*settings.topics, TOPIC):
         bus.subscribe(topic, group=GROUP, handler=lead.sequencer.handle)
     appendable = Appendable(
         docs, lead, settings=settings, leadership=leadership, now_s=now_s, monotonic=monotonic
     )
     relay = Relay(docs, bus, leadership=leadership)
+    dumps = store_router("audit", docs, DUMPED, series.record, deployment=deployment, to=dumping)
     log_key = partial(signing_key, docs, root, deployment=deployment, now_s=now_s)
     return Service(
         name="audit",
         public=_public(settings, docs, lead.publisher, series, tokens),
-        internal=_internal(settings, docs, lead.publisher, appendable),
+        internal=_internal(settings, docs, lead.publisher, appendable, dumps),
         running=partial(_running, relay, lead, leadership, log_key),
         ready=partial(_ready, docs, lead.sequencer, leadership),
     )
@@ -181,7 +187,11 @@ def _public(
 
 
 def _internal(
-    settings: AuditSettings, docs: DocStore, publisher: Publisher, appendable: Appendable
+    settings: AuditSettings,
+    docs: DocStore,
+    publisher: Publisher,
+    appendable: Appendable,
+    dumps: APIRouter,
 ) -> FastAPI:
     app = new_app(
         "voiceFileServer audit, internal", problems=PROBLEMS, openapi_path=None, probes=PROBES
@@ -190,5 +200,5 @@ def _internal(
     app.state.settings = settings
     app.state.publisher = publisher
     app.state.appendable = appendable
-    serve_routes(app, routes.internal, reading_routes.internal)
+    serve_routes(app, routes.internal, reading_routes.internal, dumps)
     return app

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from voicefile.auth import store
 from voicefile.auth.credentials.credential_routes import (
@@ -15,6 +15,8 @@ from voicefile.auth.credentials.credential_routes import (
     objection_router,
     search_router,
 )
+from voicefile.auth.dumping.back_up_keys import keys_of
+from voicefile.auth.dumping.dump_documents import documents_of
 from voicefile.auth.erasing import erasing_store
 from voicefile.auth.erasing import metrics as erasing_metrics
 from voicefile.auth.erasing.apply_retention import apply_retention
@@ -54,6 +56,8 @@ from voicefile.docstore.lease import ALONE, LEASES, Leadership
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import Collection, DocStore
+from voicefile.dumps.routes import DUMPS_PATH, KEY_BACKUPS_PATH, Leaving, dump_router
+from voicefile.dumps.settings import DumpSettings
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
@@ -86,20 +90,18 @@ def build(
     access: AccessSettings | None = None,
     limits: Limits | None = None,
     pins: PinPool | None = None,
+    dumping: DumpSettings | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
 ) -> Service:
-    """The service over its ports.
+    """The service over its ports; commands that administer find those at `public.state.ports`.
 
     `client` calls other services with auth's certificate; `on_failure` ends the process, because
-    deeds could not be stored. Of instances that share a store, the one that leads publishes and
-    keeps house for all. Commands that administer find the ports at `public.state.ports`.
+    deeds could not be stored. Of instances that share a store, the one that leads keeps house.
     """
     access = access or AccessSettings()
     pool = pins or _pool(access)
-    deeds: DeedSeries[Fact] = DeedSeries(
-        docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=now_s, on_failure=on_failure
-    )
+    deeds = _deeds(docs, now_s=now_s, on_failure=on_failure)
     custody = Custody(root, docs, deployment=deployment, ttl_s=settings.custody_ttl_s, clock=now_s)
     ports = ports_of(docs, custody, deeds=deeds, pins=pool, settings=settings, now_s=now_s)
     doors = doors_of(
@@ -111,7 +113,7 @@ def build(
         limits=limits,
         outstanding=None if leadership is ALONE else _outstanding(ports),
     )
-    public, internal = _apps(ports, doors)
+    public, internal = _apps(ports, doors, dumping or DumpSettings())
     running = partial(_running, Relay(docs, bus, leadership=leadership), ports, doors, leadership)
     return Service("auth", public=public, internal=internal, running=running, ready=docs.ready)
 
@@ -140,6 +142,14 @@ def _outstanding(ports: Ports) -> Outstanding:
     )
 
 
+def _deeds(
+    docs: DocStore, *, now_s: Callable[[], float], on_failure: Callable[[Exception], None]
+) -> DeedSeries[Fact]:
+    return DeedSeries(
+        docs, topic=TOPIC, wrap=wrap, key_of=key_of, now_s=now_s, on_failure=on_failure
+    )
+
+
 def _pool(access: AccessSettings) -> PinPool:
     return PinPool(
         threads=access.pin_threads,
@@ -148,7 +158,7 @@ def _pool(access: AccessSettings) -> PinPool:
     )
 
 
-def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
+def _apps(ports: Ports, doors: Doors, dumping: DumpSettings) -> tuple[FastAPI, FastAPI]:
     public = new_app("voiceFileServer auth", problems=PROBLEMS, tokens=doors.tokens, body=BODY)
     public.state.ports = ports
     serve_routes(
@@ -176,11 +186,21 @@ def _apps(ports: Ports, doors: Doors) -> tuple[FastAPI, FastAPI]:
         ingest_router(ports),
         access_routes.internal_router(doors),
         telephone_router(doors),
+        _dumps(ports, dumping),
     )
     for app in (public, internal):
         tell_forgeries(app, ports.deeds)
         tell_refused_doors(app, ports.deeds)
     return public, internal
+
+
+def _dumps(ports: Ports, dumping: DumpSettings) -> APIRouter:
+    """Documents and keys, each apart: neither opens without the other."""
+    leaving = (
+        Leaving(DUMPS_PATH, "auth", partial(documents_of, ports), dumping.sealed_to),
+        Leaving(KEY_BACKUPS_PATH, "keys", partial(keys_of, ports), dumping.sealed_to),
+    )
+    return dump_router(leaving, deployment=ports.deployment, record=ports.deeds.record)
 
 
 @asynccontextmanager

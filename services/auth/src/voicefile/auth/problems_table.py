@@ -6,9 +6,11 @@ from typing import Final
 from voicefile.auth import errors
 from voicefile.auth.listening.access_routes import ACCESS_PROBLEMS
 from voicefile.chassis.problems import NOT_FOUND, Problem
+from voicefile.dumps.routes import PROBLEMS as DUMP_PROBLEMS
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     **ACCESS_PROBLEMS,
+    **DUMP_PROBLEMS,
     errors.NotFound: NOT_FOUND,
     errors.TenantClosed: Problem("tenant-closed", 403, "The tenant is closed"),
     errors.RecordingNotAllowed: Problem(

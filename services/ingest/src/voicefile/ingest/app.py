@@ -21,11 +21,16 @@ from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
+from voicefile.dumps.dump import all_of
+from voicefile.dumps.routes import CANARIES_PATH, DUMPS_PATH, Leaving, dump_router
+from voicefile.dumps.routes import PROBLEMS as DUMP_PROBLEMS
+from voicefile.dumps.settings import DumpSettings
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
 from voicefile.ingest import metrics
 from voicefile.ingest.ask_auth import Auth
+from voicefile.ingest.canaries import CANARIES, Canaries, is_canary
 from voicefile.ingest.changes import AuthFacts, Feed
 from voicefile.ingest.erase import Erasing
 from voicefile.ingest.events import AUTH_TOPIC, GROUP, TOPIC, RecordingStored, wrap
@@ -44,8 +49,10 @@ from voicefile.ingest.store import FEED, MANIFESTS, RESERVATIONS, TENANTS
 from voicefile.ingest.sweep import Sweeper
 from voicefile.ingest.tenants import SealingKeys, Tenants
 
-COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED, MANIFESTS, LEASES)
+COLLECTIONS: Final = (DEEDS, RESERVATIONS, TENANTS, FEED, MANIFESTS, CANARIES, LEASES)
 """What ingest's store has to declare."""
+DUMPED: Final = (DEEDS, RESERVATIONS, TENANTS, FEED, MANIFESTS, CANARIES)
+"""What a backup has of it."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations its store has gone through; none yet."""
 FRAMING_BYTES: Final = 64 * KIB
@@ -63,6 +70,7 @@ def build(
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
     decoders: Decoders | None = None,
+    dumping: DumpSettings | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
     monotonic_s: Callable[[], float] = time.monotonic,
@@ -70,9 +78,7 @@ def build(
     """`client` reaches auth as the peer `ingest`; `on_failure` ends the instance."""
     auth = Auth(client, timeout_s=settings.auth_timeout_s)
     reservations = Reservations(docs, settings=settings, now_s=now_s)
-    deeds: DeedSeries[RecordingStored] = DeedSeries(
-        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
-    )
+    deeds = _deeds(docs, now_s=now_s, on_failure=on_failure)
     desk = Desk(
         issuing=_issuing(auth, deployment=deployment, settings=settings),
         marking=Marking(auth=auth, blobs=blobs, reservations=reservations, deeds=deeds),
@@ -85,13 +91,20 @@ def build(
     app = _public(settings, desk=desk, feed=feed, tokens=tokens)
     app.state.manifests = Manifests(docs, auth=auth, feed=feed, deeds=deeds, now_s=now_s)
     erasing = Erasing(docs, blobs, reservations, desk.tenants)
-    app.state.sweeper = Sweeper(
-        desk.marking, erasing, settings=settings, now_s=now_s, monotonic_s=monotonic_s
-    )
+    sweeper = partial(Sweeper, desk.marking, erasing, settings=settings, now_s=now_s)
+    app.state.sweeper = sweeper(spared=partial(is_canary, docs), monotonic_s=monotonic_s)
     bus.subscribe(AUTH_TOPIC, group=GROUP, handler=AuthFacts(feed=feed, erasing=erasing).hear)
     leading = partial(led, leadership, partial(_leading, app, settings))
     running = partial(_running, Relay(docs, bus, leadership=leadership), desk.decoders, leading)
-    return Service("ingest", app, running=running, ready=partial(_ready, desk.decoders, docs))
+    internal = _internal(docs, blobs, deeds, dumping or DumpSettings(), deployment=deployment)
+    ready = partial(_ready, desk.decoders, docs)
+    return Service("ingest", app, internal, running=running, ready=ready)
+
+
+def _deeds(
+    docs: DocStore, *, now_s: Callable[[], float], on_failure: Callable[[Exception], None]
+) -> DeedSeries[RecordingStored]:
+    return DeedSeries(docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure)
 
 
 def _issuing(auth: Auth, *, deployment: str, settings: IngestSettings) -> Issuing:
@@ -120,6 +133,26 @@ def _public(settings: IngestSettings, *, desk: Desk, feed: Feed, tokens: TokenVe
     app.state.feed = feed
     serve_routes(app, router)
     tell_refused_doors(app, desk.marking.deeds)
+    return app
+
+
+def _internal(
+    docs: DocStore,
+    blobs: BlobStore,
+    deeds: DeedSeries[RecordingStored],
+    dumping: DumpSettings,
+    *,
+    deployment: str,
+) -> FastAPI:
+    """For backup alone: what ingest keeps, and canaries for the drill of it."""
+    app = new_app("voiceFileServer ingest, internal", problems=DUMP_PROBLEMS, openapi_path=None)
+    canaries = Canaries(docs, blobs, dumping, deployment=deployment)
+    leaving = (
+        Leaving(DUMPS_PATH, "ingest", all_of(docs, DUMPED), dumping.sealed_to),
+        Leaving(CANARIES_PATH, "canaries", canaries.all, dumping.drilled_by),
+    )
+    serve_routes(app, dump_router(leaving, deployment=deployment, record=deeds.record))
+    tell_refused_doors(app, deeds)
     return app
 
 

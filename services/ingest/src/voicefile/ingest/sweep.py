@@ -9,7 +9,7 @@ auth denies one that was issued, nothing at all is swept until it agrees again.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,6 +55,10 @@ class _IssuedBlobDenied(Exception):
         self.reservation = reservation
 
 
+async def _none(_name: BlobName) -> bool:
+    return False
+
+
 class Sweeper:
     """Goes through blobs and reservations that are too old for an upload under way."""
 
@@ -64,12 +68,14 @@ class Sweeper:
         erasing: Erasing,
         *,
         settings: IngestSettings,
+        spared: Callable[[BlobName], Awaitable[bool]] = _none,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._marking = marking
         self._erasing = erasing
         self._settings = settings
+        self._spared = spared
         self._clock = SteadyClock(now_s=now_s, monotonic_s=monotonic_s)
 
     async def sweep(self) -> Swept:
@@ -113,7 +119,7 @@ class Sweeper:
             old = [entry.name for entry in page if entry.stored_at_s < old_s]
             known = await self._marking.auth.known(old) if old else set()
             for name in old:
-                if name in known or await self._issued(name, erased):
+                if name in known or await self._issued(name, erased) or await self._spared(name):
                     continue
                 found += 1
                 if found <= ORPHANS_MAX:

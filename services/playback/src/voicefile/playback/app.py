@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.metrics import shown
@@ -23,6 +23,9 @@ from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
+from voicefile.dumps.routes import PROBLEMS as DUMP_PROBLEMS
+from voicefile.dumps.routes import store_router
+from voicefile.dumps.settings import DumpSettings
 from voicefile.eventbus.port import EventBus
 from voicefile.eventbus.relay import Relay
 from voicefile.identity.tokens import TokenVerifier
@@ -43,10 +46,12 @@ from voicefile.playback.telephone.prompts import Prompts
 
 COLLECTIONS = (DEEDS, LISTENINGS, CALLS, LEASES)
 """What playback's store has to declare."""
+DUMPED: Final = (DEEDS, LISTENINGS, CALLS)
+"""What a backup has of it: how listenings ended that the log has not been told of."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations its store has gone through; none yet."""
 
-PROBLEMS = {
+PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.NotSignedIn: NOT_IDENTIFIED,
     errors.RecordingNotFound: NOT_FOUND,
     errors.ReleaseOver: NOT_IDENTIFIED,
@@ -60,6 +65,7 @@ PROBLEMS = {
     ),
     errors.TooManyListenings: UNAVAILABLE,
     errors.RecordingDamaged: Problem("recording-damaged", 500, "The recording is damaged"),
+    **DUMP_PROBLEMS,
     NotAPost: Problem("not-a-post", 400, "Not what an edge sends"),
     RangeNotSatisfiable: Problem("range-not-satisfiable", 416, "Range not satisfiable"),
 }
@@ -76,6 +82,7 @@ def build(
     tokens: TokenVerifier,
     on_failure: Callable[[Exception], None],
     prompts: Prompts | None = None,
+    dumping: DumpSettings | None = None,
     leadership: Leadership = ALONE,
     now_s: Callable[[], float] = time.time,
     monotonic_s: Callable[[], float] = time.monotonic,
@@ -85,9 +92,7 @@ def build(
     With prompts it answers calls. Raises LinesInvalid. Of instances that share a store, the one
     that leads publishes and sweeps for all.
     """
-    series: DeedSeries[ListeningEnded] = DeedSeries(
-        docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure
-    )
+    series = _deeds(docs, now_s=now_s, on_failure=on_failure)
     # A key pair per start, in memory only: a data key sealed to it dies with the process.
     keys = SealingKeyPair.generate()
     auth = Auth(client, deployment=deployment, keys=keys, timeout_s=settings.auth_timeout_s)
@@ -99,23 +104,32 @@ def build(
     telephone = build_telephone(
         settings, prompts, docs=docs, deeds=series, auth=auth, playback=playback, now_s=now_s
     )
-    public, internal = _apps(playback, telephone, tokens=tokens, deeds=series)
+    dumps = store_router("playback", docs, DUMPED, series.record, deployment=deployment, to=dumping)
+    public, internal = _apps(playback, telephone, dumps, tokens=tokens, deeds=series)
     sweeping = partial(led, leadership, partial(_sweeping, listenings, telephone, settings))
     relay = Relay(docs, bus, leadership=leadership)
     running = partial(_running, relay, listenings, telephone, sweeping)
     return Service("playback", public, internal=internal, running=running, ready=docs.ready)
 
 
+def _deeds(
+    docs: DocStore, *, now_s: Callable[[], float], on_failure: Callable[[Exception], None]
+) -> DeedSeries[ListeningEnded]:
+    return DeedSeries(docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure)
+
+
 def _apps(
     playback: Playback,
     telephone: Telephone | None,
+    dumps: APIRouter,
     *,
     tokens: TokenVerifier,
     deeds: DeedSeries[ListeningEnded],
-) -> tuple[FastAPI, FastAPI | None]:
+) -> tuple[FastAPI, FastAPI]:
     public = _public(playback, tokens=tokens)
-    internal = None if telephone is None else _internal(telephone, tokens=tokens)
-    for app in filter(None, (public, internal)):
+    internal = _internal(telephone, tokens=tokens)
+    serve_routes(internal, dumps)
+    for app in (public, internal):
         tell_refused_doors(app, deeds)
     return public, internal
 
@@ -127,11 +141,12 @@ def _public(playback: Playback, *, tokens: TokenVerifier) -> FastAPI:
     return app
 
 
-def _internal(telephone: Telephone, *, tokens: TokenVerifier) -> FastAPI:
+def _internal(telephone: Telephone | None, *, tokens: TokenVerifier) -> FastAPI:
     app = new_app(
         "voiceFileServer playback, internal", problems=PROBLEMS, tokens=tokens, openapi_path=None
     )
-    serve_routes(app, telephone.router)
+    if telephone is not None:
+        serve_routes(app, telephone.router)
     return app
 
 

@@ -99,6 +99,10 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_TENANT_ERASED: _ClassVar[Action]
     ACTION_RETENTION_APPLIED: _ClassVar[Action]
     ACTION_CERTIFICATE_READ: _ClassVar[Action]
+    ACTION_DOCUMENTS_DUMPED: _ClassVar[Action]
+    ACTION_BACKUP_TAKEN: _ClassVar[Action]
+    ACTION_BACKUP_DRILLED: _ClassVar[Action]
+    ACTION_BACKUP_RESTORED: _ClassVar[Action]
 ROLE_UNSPECIFIED: Role
 ROLE_PARTNER: Role
 ROLE_CUSTOMER: Role
@@ -181,6 +185,10 @@ ACTION_CUSTOMER_ERASED: Action
 ACTION_TENANT_ERASED: Action
 ACTION_RETENTION_APPLIED: Action
 ACTION_CERTIFICATE_READ: Action
+ACTION_DOCUMENTS_DUMPED: Action
+ACTION_BACKUP_TAKEN: Action
+ACTION_BACKUP_DRILLED: Action
+ACTION_BACKUP_RESTORED: Action
 
 class Event(_message.Message):
     __slots__ = ("event_id", "deed")
