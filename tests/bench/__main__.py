@@ -22,6 +22,7 @@ BENCHES = (
     "start_up",
     "tracing",
     "apart",
+    "backup",
     "enumeration",
 )
 OWN_FORM = ("enumeration",)

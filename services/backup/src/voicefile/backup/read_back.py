@@ -1,0 +1,173 @@
+"""Reading a repository back: the manifest of a time, its dumps opened, its blobs copied.
+
+For who holds a recipient's secret half: a restore, or (of canaries alone) a drill. Backup itself
+has no such key, and none of this runs in it.
+"""
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from voicefile.backup.errors import Damaged, KeyInvalid, ListTooOld, NothingToRestore
+from voicefile.backup.manifest import (
+    Copied,
+    Dump,
+    Found,
+    KeyBackup,
+    contents_of,
+    copies_in,
+    manifests,
+    opened,
+)
+from voicefile.backup.repository import Repository, Room
+from voicefile.backup.tombstones import GraveList, read_graves
+from voicefile.blobstore.names import blob_name
+from voicefile.blobstore.port import BlobExists, BlobMissing, BlobStore
+from voicefile.crypto.errors import Tampered
+from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.crypto.secret import SecretKey
+from voicefile.dumps.recipient import unbox
+from voicefile.dumps.segment import Whole, open_segment
+from voicefile.translog.note import VerifierKey
+
+LATEST: Final = 2**62
+
+
+class OpenedDump:
+    """A dump, with the key to it: gives its items kind by kind, as often as is asked."""
+
+    def __init__(
+        self, repository: Repository, room: Room, dump: Dump, key: SecretKey, *, deployment: bytes
+    ) -> None:
+        self._repository = repository
+        self._room = room
+        self._dump = dump
+        self._key = key
+        self._deployment = deployment
+
+    async def items(self, kind: str) -> AsyncIterator[Any]:
+        """Items of one kind, in their order. Raises Damaged, Tampered."""
+        for number, segment in enumerate(self._dump.segments):
+            if segment.kind != kind:
+                continue
+            found, items = await self._segment(number)
+            if found != kind:
+                raise Damaged(f"{self._room}/{segment.object.named.address}")
+            for item in items:
+                yield item
+
+    async def kinds(self) -> list[str]:
+        """The kinds there are, in order, each once."""
+        return list(dict.fromkeys(segment.kind for segment in self._dump.segments))
+
+    async def check(self) -> None:
+        """That it is whole, by what its own last segment says. Raises DumpIncomplete, Tampered."""
+        whole = Whole(self._dump.service)
+        for number in range(len(self._dump.segments)):
+            whole.opened(*await self._segment(number))
+        whole.check()
+
+    async def _segment(self, number: int) -> tuple[str, list[Any]]:
+        sealed = await self._repository.get(self._room, self._dump.segments[number].object.named)
+        return open_segment(
+            self._key, sealed, deployment=self._deployment, dump=self._dump.dump, number=number
+        )
+
+
+class Reading:
+    """A repository and a recipient's key, for one restore."""
+
+    def __init__(
+        self, repository: Repository, key: VerifierKey, *, deployment: str, pair: SealingKeyPair
+    ) -> None:
+        self.repository = repository
+        self._key = key
+        self._deployment = deployment.encode()
+        self._pair = pair
+
+    async def manifest(self, *, at_s: float = LATEST) -> Found:
+        """The newest one at or before that time. Raises NothingToRestore, ManifestInvalid."""
+        found = await manifests(self.repository, self._key)
+        due = [each for each in found if each.manifest.taken_at_s <= at_s]
+        if not due:
+            raise NothingToRestore
+        return due[-1]
+
+    async def graves(self) -> GraveList:
+        """The newest list of what was erased. Raises ListTooOld, ManifestInvalid.
+
+        At least as new as any manifest and any key backup knows of: without that nothing may be
+        served, for what was erased since would be there again.
+        """
+        graves = await read_graves(self.repository, self._key)
+        for each in await manifests(self.repository, self._key):
+            if each.manifest.tombstones.n > graves.head.n:
+                raise ListTooOld
+        return graves
+
+    async def dump(self, found: Found, service: str) -> OpenedDump:
+        """A service's dump of that manifest. Raises KeyInvalid, NothingToRestore."""
+        contents = await contents_of(self.repository, found.manifest)
+        for dump in contents.dumps:
+            if dump.service == service:
+                return self._opened(dump, Room.OBJECTS)
+        raise NothingToRestore
+
+    async def keys(self) -> OpenedDump:
+        """The newest key backup: what it does not have any more is erased, or lost."""
+        newest: KeyBackup | None = None
+        async for entry in self.repository.entries(Room.KEYS):
+            if await self.repository.room(Room.KEYS).read(entry.name, 0, 1) != b"{":
+                continue
+            raw = await self.repository.get_by_name(Room.KEYS, entry.name)
+            where = f"{Room.KEYS}/{entry.name}"
+            backup = opened(raw, KeyBackup, self._key, where=where)
+            if newest is None or backup.taken_at_s >= newest.taken_at_s:
+                newest = backup
+        if newest is None:
+            raise NothingToRestore
+        return self._opened(newest.dump, Room.KEYS)
+
+    async def copies(self, found: Found) -> AsyncIterator[Copied]:
+        """The blobs of that manifest."""
+        contents = await contents_of(self.repository, found.manifest)
+        for inventory in contents.inventories:
+            for copy in await copies_in(self.repository, inventory):
+                yield copy
+
+    async def copy_to(self, blobs: BlobStore, copy: Copied) -> bool:
+        """Puts one blob back under its own name, if it is not there. Raises Damaged."""
+        name = blob_name(copy.blob)
+        try:
+            if await blobs.size(name) == copy.bytes:
+                return False
+            # Another length is another blob: nothing of ours leaves half of one.
+            raise Damaged(f"blobs/{name}")
+        except BlobMissing:
+            pass
+        await self.repository.check(Room.OBJECTS, copy.named)
+        room = self.repository.room(Room.OBJECTS)
+        try:
+            await blobs.put(name, room.stream(copy.named.address, 0, copy.bytes))
+        except BlobExists:
+            return False
+        return True
+
+    def _opened(self, dump: Dump, room: Room) -> OpenedDump:
+        return OpenedDump(
+            self.repository, room, dump, self._dump_key(dump), deployment=self._deployment
+        )
+
+    def _dump_key(self, dump: Dump) -> SecretKey:
+        for name, box in dump.boxes.items():
+            try:
+                return unbox(
+                    base64.b64decode(box),
+                    self._pair,
+                    name=name,
+                    deployment=self._deployment,
+                    dump=dump.dump,
+                )
+            except Tampered:
+                continue  # Another recipient's.
+        raise KeyInvalid("the backup is not sealed to this recipient")
