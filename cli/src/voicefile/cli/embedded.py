@@ -19,17 +19,21 @@ from voicefile.audit.settings import AuditSettings
 from voicefile.auth import app as auth
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.throttling.pin_pool import PinPool
+from voicefile.backup.store import COLLECTIONS as BACKUP
+from voicefile.backup.store import TOPIC as BACKUP_TOPIC
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.service import Service
 from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.engine_settings import read
 from voicefile.cli.front import Front
 from voicefile.cli.place import Place
 from voicefile.cli.store_plan import StorePlan
 from voicefile.cli.stores import open_store
 from voicefile.crypto.rootkey_file import FileRootKey
 from voicefile.docstore.port import DocStore
+from voicefile.dumps.settings import DumpSettings
 from voicefile.eventbus.memory import MemoryEventBus
 from voicefile.eventbus.port import EventBus
 from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
@@ -49,6 +53,8 @@ STORES: Final = {
     "playback": StorePlan(playback.COLLECTIONS, playback.STEPS),
 }
 """Each service's own store; the portal keeps nothing."""
+BACKUP_STORE: Final = StorePlan(BACKUP, ())
+"""Of a vault that is backed up. It can be made again from the targets."""
 
 T = TypeVar("T")
 Around = Callable[[str, T], T]
@@ -116,10 +122,13 @@ async def embedded(
         services["/ingest"] = await workshop.ingest(bus, decoders)
         services["/playback"] = await workshop.playback(bus, prompts)
         services["/portal"] = workshop.portal()
+        if workshop.dumping.recipients:
+            services["/backup"] = await workshop.backup(bus)
         # The bus first and last: what a service publishes while it stops still arrives.
         await running.enter_async_context(bus.running())
-        for prefix in ("/audit", "/auth", "/ingest", "/playback", "/portal"):
-            await running.enter_async_context(services[prefix].running())
+        for prefix in ("/audit", "/auth", "/ingest", "/playback", "/portal", "/backup"):
+            if prefix in services:
+                await running.enter_async_context(services[prefix].running())
         yield Vault(services)
 
 
@@ -140,6 +149,7 @@ class _Workshop:
         self._on_failure = on_failure
         self._fittings = fittings
         self._blobs = FilesystemBlobStore(place.blobs, now_s=fittings.now_s)
+        self.dumping = read(DumpSettings)
         self.services: dict[str, Service] = {}
 
     async def auth(self, bus: EventBus, pins: PinPool | None) -> Service:
@@ -152,20 +162,28 @@ class _Workshop:
             client=self._client("auth"),
             on_failure=self._on_failure,
             pins=pins,
+            dumping=self.dumping,
             now_s=self._fittings.now_s,
         )
 
     async def audit(self, bus: EventBus) -> Service:
         return audit.build(
-            AuditSettings(),
+            self._heard(AuditSettings()),
             deployment=self._deployment,
             docs=await self._store("audit"),
             bus=self._fittings.bus("audit", bus),
             root=FileRootKey(self._place.root("audit")),
             tokens=self._tokens("audit"),
             on_failure=self._on_failure,
+            dumping=self.dumping,
             now_s=self._fittings.now_s,
         )
+
+    def _heard(self, settings: AuditSettings) -> AuditSettings:
+        """Backup's deeds, too, where there is one."""
+        if not self.dumping.recipients:
+            return settings
+        return settings.model_copy(update={"topics": (*settings.topics, BACKUP_TOPIC)})
 
     async def ingest(self, bus: EventBus, decoders: Decoders | None) -> Service:
         return ingest.build(
@@ -178,6 +196,7 @@ class _Workshop:
             tokens=self._tokens("ingest"),
             on_failure=self._on_failure,
             decoders=decoders,
+            dumping=self.dumping,
             now_s=self._fittings.now_s,
             monotonic_s=self._fittings.monotonic_s,
         )
@@ -193,15 +212,41 @@ class _Workshop:
             tokens=self._tokens("playback"),
             on_failure=self._on_failure,
             prompts=prompts,
+            dumping=self.dumping,
+            now_s=self._fittings.now_s,
+        )
+
+    async def backup(self, bus: EventBus) -> Service:
+        # Loaded where backups are made alone: a start without them is not to wait for it.
+        from voicefile.backup import app as backup  # noqa: PLC0415
+        from voicefile.backup.settings import BackupSettings  # noqa: PLC0415
+        from voicefile.backup.signing import key_at  # noqa: PLC0415
+        from voicefile.cli.backup_targets import targets_of  # noqa: PLC0415
+
+        self.dumping.sealed_to()
+        settings = read(BackupSettings)
+        targets = await self._running.enter_async_context(
+            targets_of(settings, otherwise=self._place.backup)
+        )
+        return backup.build(
+            settings,
+            deployment=self._deployment,
+            source=self._fittings.blobs("backup", self._blobs),
+            targets=targets,
+            docs=await self._store("backup", BACKUP_STORE),
+            bus=self._fittings.bus("backup", bus),
+            client=self._client("backup"),
+            signer=key_at(settings.key or self._place.backup_key, self._deployment),
+            on_failure=self._on_failure,
             now_s=self._fittings.now_s,
         )
 
     def portal(self) -> Service:
         return portal.build(PortalSettings(), client=self._client("portal"))
 
-    async def _store(self, service: str) -> DocStore:
+    async def _store(self, service: str, plan: StorePlan | None = None) -> DocStore:
         store, _ = await open_store(
-            self._place.documents(service), STORES[service], on_broken=self._on_failure
+            self._place.documents(service), plan or STORES[service], on_broken=self._on_failure
         )
         self._running.push_async_callback(store.close)
         return self._fittings.documents(service, store)

@@ -15,6 +15,7 @@ import typer
 import uvloop
 
 from voicefile.chassis.settings import DeploymentSettings
+from voicefile.cli.backup import app as backup
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
 from voicefile.cli.events import app as events
 from voicefile.cli.prepare import app as prepare
@@ -33,6 +34,7 @@ app.add_typer(prompts, name="prompts")
 app.add_typer(witness, name="witness")
 keys = typer.Typer(no_args_is_help=True, help="Change the root key, and the keys that sign.")
 app.add_typer(keys, name="keys")
+app.add_typer(backup, name="backup")
 audit = typer.Typer(no_args_is_help=True, help="Check a tenant's log.")
 app.add_typer(audit, name="audit")
 PASSED_ON: Final = {

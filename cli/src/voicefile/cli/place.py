@@ -13,6 +13,10 @@ class AlreadyRunning(Exception):
     """Another process uses this folder: two would overtake each other's writes."""
 
 
+class NotRestored(Exception):
+    """A restore into this folder was not finished: served as it is, erased things might be back."""
+
+
 def private(path: str, flags: int) -> int:
     """An opener: whatever is made here is its owner's alone."""
     return os.open(path, flags, 0o600)
@@ -45,6 +49,21 @@ class Place:
         return self.data / "edges"
 
     @property
+    def backup(self) -> Path:
+        """Where backups go unless another place is set: the same disk, so no more than a trial."""
+        return self.data / "backup"
+
+    @property
+    def backup_key(self) -> Path:
+        """The key that signs manifests of backups; it opens nothing."""
+        return self.data / "backup.key"
+
+    @property
+    def restoring(self) -> Path:
+        """There while a restore into this folder is not finished."""
+        return self.data / "restoring.json"
+
+    @property
     def demo(self) -> Path:
         """What scripts need of the demo tenants: the one file here with secrets in clear."""
         return self.data / "demo.json"
@@ -68,8 +87,8 @@ class Place:
         return open(self.log, "a", encoding="utf-8", opener=private)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps the folder for this process. Raises AlreadyRunning."""
+    def held(self, *, for_restore: bool = False) -> Iterator[None]:
+        """Keeps the folder for this process. Raises AlreadyRunning, NotRestored."""
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.data.chmod(0o700)
         descriptor = os.open(self.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -79,6 +98,8 @@ class Place:
             os.close(descriptor)
             raise AlreadyRunning from None
         try:
+            if self.restoring.exists() and not for_restore:
+                raise NotRestored
             yield
         finally:
             os.close(descriptor)

@@ -22,9 +22,11 @@ from voicefile.chassis.tls import development_certificates, service_certificate
 from voicefile.chassis.wire import listen, server_context, stop_on_signals
 from voicefile.chassis.wire import serve as serve_https
 from voicefile.cli.embedded import Vault, embedded
+from voicefile.cli.engine_settings import read
 from voicefile.cli.place import Place
 from voicefile.cli.spoken_prompts import spoken_prompts
 from voicefile.cli.traces import sending_traces
+from voicefile.dumps.settings import DumpSettings
 from voicefile.playback.telephone.routes import EDGE
 
 PLAYBACK: Final = "/playback"
@@ -36,12 +38,15 @@ WARNING = """\
 This is the embedded vault: ONE process holds ALL keys, and the root key lies in files beside
 the data it protects. Good for trying out and for development; not for contracts that matter.
 """
+NO_BACKUPS = "No backups are made: VOICEFILE_BACKUP_RECIPIENTS names nobody who could read them.\n"
 
 
 async def serve(settings: DeploymentSettings) -> int:
     """Serves until a stop signal; answers the exit code."""
     configure("vault")
     sys.stderr.write(WARNING)
+    if not read(DumpSettings).recipients:
+        sys.stderr.write(NO_BACKUPS)
     async with serving(settings) as (_vault, ended):
         return await ended()
 

@@ -5,15 +5,20 @@ from typing import Final
 
 from voicefile.chassis.wire import PortTaken
 from voicefile.cli.engine_settings import SettingsRefused
-from voicefile.cli.place import AlreadyRunning
+from voicefile.cli.place import AlreadyRunning, NotRestored
 from voicefile.crypto.rootkey import RootUnavailable
 from voicefile.docstore.migrations import MigrationsDisagree
 from voicefile.docstore.port import StoreIsNewer, StoreUnavailable
+from voicefile.dumps.errors import RecipientsMissing
 
 _WORDS: Final[dict[type[Exception], Callable[[Exception], str]]] = {
     SettingsRefused: str,
     AlreadyRunning: lambda _: (
         "Another vault uses this folder. Stop it, or set VOICEFILE_DATA_DIR to another."
+    ),
+    RecipientsMissing: lambda why: f"VOICEFILE_BACKUP_RECIPIENTS does not fit: {why}.",
+    NotRestored: lambda _: (
+        "A restore into this folder was not finished. Say `voicefile backup restore` again."
     ),
     PortTaken: lambda taken: f"{taken}. Stop that, or choose another port.",
     StoreIsNewer: lambda other: f"The store was left by other code: {other}.",
