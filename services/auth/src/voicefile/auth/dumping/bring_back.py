@@ -30,6 +30,8 @@ from voicefile.auth.dumping.take_apart import (
     from_item,
     opened_access,
 )
+from voicefile.auth.erasing.erasing_store import SHREDDED
+from voicefile.auth.erasing.remains import of_recording as remains_of
 from voicefile.auth.events import fact_alone
 from voicefile.auth.keys.custody import DEPLOYMENT_ID
 from voicefile.auth.ports import Ports
@@ -204,6 +206,8 @@ class _Returning:
                     await self._ports.principals.believe(document)
                 elif collection is RESELLERS:
                     await self._ports.resellers.believe(document)
+                elif collection is SHREDDED:
+                    await self._ports.shredded.believe(document)
             except Tampered:
                 self.done.refused.append(document.id)
                 continue
@@ -289,7 +293,8 @@ class _Returning:
     async def _recording(self, recording: Recording, slip: Slip | None, tenant: str) -> Recording:
         if recording.id in self._erased.recordings:
             self.done.erased += 1
-            return as_erased(recording)
+            # Its certificate came after the backup: only the log knows of it.
+            return remains_of(recording, on="", certificate="")
         if recording.state is RecordingState.ERASED:
             return recording
         name = object_id(recording.id, "slip")
@@ -360,19 +365,6 @@ class _InOrder:
             self._next = from_item(content, AccessKeys)
         found = self._next
         return found if found is not None and found.credential == credential else None
-
-
-def as_erased(recording: Recording) -> Recording:
-    """What is left of a recording: that there was one."""
-    return replace(
-        recording,
-        state=RecordingState.ERASED,
-        blobs={},
-        slip=NO_SLIP,
-        request_digest=b"",
-        details=b"",
-        answer=None,
-    )
 
 
 def _events(pending: Sequence[Sequence[Any]]) -> tuple[PendingEvent, ...]:
