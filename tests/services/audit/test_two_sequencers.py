@@ -137,6 +137,7 @@ class StoreThatHolds:
         self.holding, self.reached = asyncio.Event(), asyncio.Event()
         self.go_on = asyncio.Event()
         self.away = False
+        self.writes = 0
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._docs, name)
@@ -144,6 +145,7 @@ class StoreThatHolds:
             return operation
 
         async def held(*args: Any, **kwargs: Any) -> Any:
+            self.writes += 1
             if self.away:
                 raise StoreUnavailable
             if self.holding.is_set():
@@ -223,3 +225,27 @@ async def test_a_store_that_takes_too_long_is_no_deed_s_fault_either(
             await keeper.sequencer.handle([instance.does(tenant)])
         store.go_on.set()
         await keeper.sequencer.stop()
+
+
+async def test_what_nobody_waits_for_any_more_holds_nobody_up(
+    docs, tenant, instance, keeper_of, check
+) -> None:
+    store = StoreThatHolds(docs)
+    store.holding.set()
+    keeper = keeper_of(store, handle_s_max=0.05)
+    events = instance.does_often(tenant, 3)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keeper.sequencer.run())
+        # The first is being written all the while; the others wait behind it, and give up.
+        for event in events:
+            with pytest.raises(AppendFailed):
+                await keeper.sequencer.handle([event])
+        writes = store.writes
+        store.holding.clear()
+        store.go_on.set()
+        await keeper.sequencer.handle([events[0]])
+        assert store.writes == writes, "given up, and not worked off"
+        await keeper.sequencer.handle(events)
+        await keeper.sequencer.stop()
+    assert store.writes == writes + 1
+    assert (await check(docs, tenant)).sequenced == 3

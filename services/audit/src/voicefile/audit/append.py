@@ -148,15 +148,16 @@ class Sequencer:
             await self._parcels.put(None)
 
     async def _take(self) -> list[_Parcel]:
-        parcel = await self._parcels.get()
         parcels: list[_Parcel] = []
         deeds = 0
-        while parcel is not None:
-            parcels.append(parcel)
-            deeds += len(parcel.deeds)
-            if self._parcels.empty() or deeds >= self._settings.batch_deeds_max:
+        while (parcel := await self._parcels.get()) is not None:
+            # Nobody waits for a parcel whose time has run out: the bus has brought its deeds again,
+            # and a log that is behind would fall further behind with each of them.
+            if not parcel.durable.done():
+                parcels.append(parcel)
+                deeds += len(parcel.deeds)
+            if parcels and (self._parcels.empty() or deeds >= self._settings.batch_deeds_max):
                 return parcels
-            parcel = self._parcels.get_nowait()
         if parcels:
             self._parcels.put_nowait(None)  # stop with the next round
         return parcels
