@@ -7,7 +7,7 @@ EDITABLE := $(foreach p,$(PACKAGES),-e ./$(p))
 PYTEST := $(BIN)/python -m pytest
 # Tests start processes by the hundred: each module is to be compiled once.
 unexport PYTHONDONTWRITEBYTECODE
-DEBIAN := chromium curl espeak-ng nginx prometheus softhsm2 strace
+DEBIAN := baresip chromium curl espeak-ng nginx prometheus softhsm2 strace
 
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -65,6 +65,9 @@ nemesis: $(VENV)/.dev  ## a few minutes of faults over services apart: kills, cu
 cluster: $(VENV)/.dev  ## the suites of the whole vault over services apart: Kafka, a document store, S3
 	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/cluster tests/journeys tests/isolation
 
+telephony: $(VENV)/.dev  ## real calls through an edge: SIPS, SRTP and keys, where FreeSWITCH 1.10 or newer is installed
+	@VOICEFILE_TELEPHONY=real $(PYTEST) -q tests/telephony/real
+
 bench: $(VENV)/.dev  ## print the figures, each as a ratio against a baseline of the same run
 	@$(BIN)/python -m tests.bench
 
@@ -92,4 +95,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.PHONY: help packages setup run check test format proto proto-lint services services-down faults nemesis cluster bench lock clean
+.PHONY: help packages setup run check test format proto proto-lint services services-down faults nemesis cluster telephony bench lock clean

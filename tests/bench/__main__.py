@@ -24,6 +24,7 @@ BENCHES = (
     "apart",
     "backup",
     "enumeration",
+    "telephone",
 )
 OWN_FORM = ("enumeration",)
 """Prints a statistic of its own instead of rows."""
