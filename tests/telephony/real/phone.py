@@ -104,13 +104,15 @@ class Phone:
 
     async def hang_up(self) -> None:
         """Whether or not the other end has."""
-        if self._speaking is not None:
-            if not self._dialogue.gone.is_set():
+        try:
+            if self._speaking is not None and not self._dialogue.gone.is_set():
                 await self._dialogue.bye()
-            self._speaking.cancel()
-            await asyncio.wait([self._speaking])
-            self._speaking = None
-        await self._running.aclose()
+        finally:
+            if self._speaking is not None:
+                self._speaking.cancel()
+                await asyncio.wait([self._speaking])
+                self._speaking = None
+            await self._running.aclose()
 
     @property
     def over(self) -> bool:

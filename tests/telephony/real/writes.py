@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 _CALLS = "trace=open,openat,creat,rename,renameat,renameat2,link,linkat"
-_OPENED = re.compile(r'"([^"]+)".*\bO_(?:WRONLY|RDWR|CREAT)')
-_NAMED = re.compile(r'(?:creat|rename\w*|link\w*)\(.*"([^"]+)"')
+_OPENED = re.compile(r'(?:<([^>]*)>, )?"([^"]+)".*\bO_(?:WRONLY|RDWR|CREAT)')
+_NAMED = re.compile(r'(?:creat|rename\w*|link\w*)\(.*?(?:<([^>]*)>, )?"([^"]+)"[^"]*$')
 _NOWHERE = ("/dev/", "/proc/", "/sys/")
 
 
@@ -15,7 +15,7 @@ def traced(folder: Path) -> list[str]:
     strace = shutil.which("strace")
     assert strace, "strace tells what is written where (Debian: apt install strace)"
     # Only what it asks for is looked at: the rest runs at its own pace.
-    return [strace, "-f", "-qq", "--seccomp-bpf", "-e", _CALLS, "-o", str(folder / "opened")]
+    return [strace, "-f", "-y", "-qq", "--seccomp-bpf", "-e", _CALLS, "-o", str(folder / "opened")]
 
 
 def opened_to_write(folder: Path) -> set[Path]:
@@ -25,6 +25,7 @@ def opened_to_write(folder: Path) -> set[Path]:
         if " = -1 " in line:
             continue
         named = _OPENED.search(line) or _NAMED.search(line)
-        if named and not named[1].startswith(_NOWHERE):
-            found.add(Path(named[1]))
-    return found
+        if named:
+            # By the folder it stands in, where it is told: a name may be relative to that.
+            found.add(Path(named[1] or "/", named[2]))
+    return {path for path in found if not str(path).startswith(_NOWHERE)}
