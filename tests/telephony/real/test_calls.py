@@ -167,8 +167,9 @@ async def refused(phone, access_id, pin, *, times=1):
     await until_asked(phone)
     await phone.press(f"{access_id}#")
     found = []
+    await until_asked(phone)
     for _ in range(times):
-        await until_asked(phone)
+        # What is said of a wrong PIN ends with the question for the next one.
         await phone.press(pin)
         await phone.press("#", gap_s=0)
         keyed_s = phone.let_go_s
