@@ -163,6 +163,11 @@ class Call:
         return self._edge.posts
 
     @property
+    def logged(self) -> list[dict[str, str]]:
+        """Forms that the edge wrote to its log: those after a megabyte of answers."""
+        return self._edge.logged
+
+    @property
     def documents(self) -> list[str]:
         """Every answer that was read as a document."""
         return self._edge.documents

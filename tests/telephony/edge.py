@@ -17,7 +17,8 @@ from tests.telephony.prompt import Prompt, Result
 from tests.telephony.sounds import Sounds
 
 APOLOGY_MS: Final = 5000
-ANSWER_BYTES_MAX: Final = 1024 * 1024
+ANSWERS_BYTES_MAX: Final = 1024 * 1024
+"""Of all of a call: they are added up, and from there on each post is written to the log."""
 REQUESTS_AT_ONCE_MAX: Final = 50
 """Requests in one and the same moment, after which the two are found to go round in circles."""
 _CALLS: Final = count(1)
@@ -57,6 +58,8 @@ class Edge:
     session_id: str = ""
     posts: list[dict[str, str]] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
+    logged: list[dict[str, str]] = field(default_factory=list)
+    """Forms that were written to the edge's log as well."""
     transferred: str | None = None
     apology: str | None = None
     ended: End | None = None
@@ -69,6 +72,7 @@ class Edge:
     _parser: DigitParser | None = None
     _handed_on: bool = False
     _asked_at: tuple[int, int] = (-1, 0)
+    _answered_bytes: int = 0
 
     def announce(self, caller: str, dialled: str, params: Mapping[str, str]) -> None:
         """Sets what every request says of the call."""
@@ -135,10 +139,10 @@ class Edge:
         await self._pass(self.request_ms)
         if answer is None:
             raise LeavesHttapi("no answer")
+        if self.logged:
+            raise LeavesHttapi("too long an answer")
         if answer.status_code != httpx.codes.OK:
             raise LeavesHttapi(f"status {answer.status_code}")
-        if len(answer.content) >= ANSWER_BYTES_MAX:
-            raise LeavesHttapi("too long an answer")
         if "text/xml" not in answer.headers.get("content-type", "").lower():
             raise LeavesHttapi("content type")
         return answer.content.decode(errors="replace")
@@ -156,7 +160,7 @@ class Edge:
         self.posts.append(form)
         url = self.sounds.address(self._params["url"])
         try:
-            return await self.client.post(
+            answer = await self.client.post(
                 url, data=form, headers={"User-Agent": "mod_httapi/1.0", "Cookie": ""}
             )
         except httpx.TimeoutException:
@@ -164,6 +168,10 @@ class Edge:
             return None
         except httpx.TransportError:
             return None
+        self._answered_bytes += len(answer.content)
+        if self._answered_bytes >= ANSWERS_BYTES_MAX:
+            self.logged.append(form)
+        return answer
 
     # ---- instructions ----
 

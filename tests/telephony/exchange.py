@@ -133,6 +133,8 @@ class Forwarder(httpx.AsyncBaseTransport):
     exchange: "Exchange"
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.exchange.down and request.method == "GET":
+            return _nothing()
         if self.exchange.down:
             raise httpx.ConnectError("no instance", request=request)
         inside = self.exchange.instance()
@@ -154,10 +156,16 @@ class Forwarder(httpx.AsyncBaseTransport):
 
     async def _heard(self, path: str, answer: httpx.Response) -> httpx.Response:
         body = await answer.aread()
-        if answer.status_code == httpx.codes.OK:
-            call, _, name = path.rpartition("/telephone/sounds/")[2].partition("/")
-            await self.exchange.gave(call, name.removesuffix(".wav"), body)
+        if answer.status_code != httpx.codes.OK:
+            return _nothing()
+        call, _, name = path.rpartition("/telephone/sounds/")[2].partition("/")
+        await self.exchange.gave(call, name.removesuffix(".wav"), body)
         return httpx.Response(answer.status_code, headers=answer.headers, content=body)
+
+
+def _nothing() -> httpx.Response:
+    """In place of every refusal: a sound without a sample."""
+    return httpx.Response(200, headers={"Cache-Control": "no-store"}, content=wav_of(b""))
 
 
 @dataclass

@@ -214,6 +214,7 @@ async def test_an_address_with_an_at_sign_or_of_another_host_fails_the_test():
         ("<document/>", "no instructions"),
         (work("<answer/>"), "<answer> ends it"),
         (work("<dance/>"), "<dance> unknown"),
+        (work(f"<continue>{1024 * 1024 * 'a'}</continue>"), "too long an answer"),
     ],
 )
 async def test_anything_but_a_document_ends_in_the_apology(answer, why):
@@ -232,6 +233,15 @@ async def test_a_service_that_does_not_answer_is_waited_for_as_the_profile_says(
         assert made.apology is None
         await made.wait(0.2)
         assert made.apology == "no answer"
+
+
+async def test_answers_are_added_up_and_from_a_megabyte_on_posts_are_logged():
+    long = work(f"<continue>{600 * 1024 * 'a'}</continue>{playback('prompt', binds=ID)}")
+    service = Service(long)
+    async with call(service) as made:
+        await made.press("4711#")
+        assert made.apology == "too long an answer"
+    assert [form.get("key") for form in made.logged] == ["4711", None]
 
 
 async def test_what_stands_before_an_unknown_tag_is_done():

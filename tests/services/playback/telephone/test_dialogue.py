@@ -248,9 +248,9 @@ def test_the_next_recording_needs_its_own_key():
 
 def test_a_stump_is_never_taken_for_the_whole():
     line = inside()
-    assert line.happens(moves.PlayedOn(30_000)) == Play()
+    assert line.happens(moves.PlayedOn(30_000)) == Play(after_ms=1_000)
     assert line.call.position == 30_000
-    line.happens(moves.PlayedOn(0))
+    assert line.happens(moves.PlayedOn(0)) == Play(after_ms=4_000)
     assert words(line.happens(moves.PlayedOn(0)))[0] == "apology"
 
 

@@ -19,6 +19,7 @@ ALL = {
     "offer": documents.offered(WORDS),
     "chunk": documents.played(CHUNK, None),
     "words and chunk": documents.played(CHUNK, WORDS),
+    "chunk once more": documents.played(CHUNK, None, after_ms=4_000),
     "pause": documents.waited(WORDS),
     "end": documents.ended(WORDS),
     "silent end": documents.ended(None),
@@ -52,7 +53,7 @@ def test_no_address_has_credentials_and_each_is_fetched_without_a_head(name):
         assert playback.get("file").startswith("http://(nohead=true)")
 
 
-@pytest.mark.parametrize("name", ["offer", "chunk", "words and chunk", "pause"])
+@pytest.mark.parametrize("name", ["offer", "chunk", "words and chunk", "chunk once more", "pause"])
 def test_where_a_key_counts_all_twelve_are_bound(name):
     assert binds(name) == list(KEYS)
 
@@ -119,6 +120,18 @@ def test_words_before_a_chunk_come_first_and_take_no_key():
     assert first.get("file") == WORDS.url
     assert len(first) == 0
     assert second.get("file") == CHUNK.url
+
+
+def test_a_chunk_that_broke_off_is_waited_for_without_taking_its_keys():
+    first, second, _ = work("chunk once more")
+    assert (first.tag, first.get("milliseconds"), len(first)) == ("pause", "4000", 0)
+    assert second.get("file") == CHUNK.url
+
+
+def test_nothing_makes_a_document_as_long_as_an_edge_can_not_bear():
+    assert max(map(len, ALL.values())) < documents.BYTES_MAX // 4
+    with pytest.raises(documents.DocumentTooLong):
+        documents.transferred(WORDS, "1" * documents.BYTES_MAX)
 
 
 def test_an_end_hangs_up():

@@ -27,7 +27,7 @@ from voicefile.playback.listenings import Listenings
 from voicefile.playback.play import Rendition
 from voicefile.playback.telephone import call_metrics as metrics
 from voicefile.playback.telephone import documents, moves, watching
-from voicefile.playback.telephone.call_state import Call, Step
+from voicefile.playback.telephone.call_state import WRITTEN_MAX, Call, Step
 from voicefile.playback.telephone.calls import Calls, Cue, Standing, to_play, to_say
 from voicefile.playback.telephone.dialogue import advance
 from voicefile.playback.telephone.lines import Lines
@@ -136,6 +136,8 @@ class Answering:
         else:
             self._places.seen(post.call_id)
             told = happened(post, standing.call)
+            if standing.call.written > WRITTEN_MAX:
+                told = moves.SessionOver()
         before = standing.call
         call, reply = await self._decided(turn, before, told)
         try:
@@ -147,6 +149,7 @@ class Answering:
         if isinstance(reply, moves.Transfer):
             await self._calls.handed_over(post.call_id, call)
         document, cues = self._written(post.call_id, call, reply, said)
+        call = replace(call, written=call.written + len(document))
         await self._calls.put(post.call_id, replace(standing, call=call, cues=cues))
         return document, bool(call.session) and not before.session
 
@@ -266,7 +269,8 @@ class Answering:
 
         words = sound(to_say(said)) if reply.said else None
         if isinstance(reply, moves.Play):
-            return documents.played(sound(to_play(*call.chunk)), words), tuple(cues)
+            chunk = sound(to_play(*call.chunk))
+            return documents.played(chunk, words, after_ms=reply.after_ms), tuple(cues)
         return _in_words(call, reply, words), tuple(cues)
 
 

@@ -23,8 +23,12 @@ UNHEARD_MAX: Final = 3
 """Entries in a row that were none: nothing keyed, or no access ID at all."""
 PAUSES_MAX: Final = 5
 """Minutes that a call may stand still."""
-BROKEN_MAX: Final = 2
-"""Times that a chunk may break off in a row before the call gives up."""
+BROKEN_WAITS_MS: Final = (1_000, 4_000)
+"""A chunk may break off so often in a row, before the call gives up. Each time nothing is played for
+so long first: what is away for a moment would else be asked for again in the very same moment."""
+WRITTEN_MAX: Final = 768 * 1024
+"""Bytes of documents in one call. An edge adds them up, takes no more than a megabyte, and would
+write down what it posted last, with all that was keyed, when that is reached."""
 OPERATOR: Final = "0"
 """Keyed alone instead of an access ID: somebody would rather speak with people."""
 CHOICES_MAX: Final = 9
@@ -80,6 +84,8 @@ class Call:
     """In samples, of the chosen recording."""
     pauses: int = 0
     broken: int = 0
+    written: int = 0
+    """Bytes of its documents so far."""
 
     @property
     def recording(self) -> str:

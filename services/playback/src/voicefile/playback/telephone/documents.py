@@ -25,6 +25,8 @@ BETWEEN_DIGITS_MS: Final = 5_000
 KEY_MS: Final = 200
 OFFER_MS: Final = 8_000
 WAIT_MS: Final = 60_000
+BYTES_MAX: Final = 4_096
+"""Of one document. An edge takes a megabyte, of all of a call; see `call_state.WRITTEN_MAX`."""
 
 _CLOSED: Final = r"=~^#?\d{1,24}[#*]$"
 """With the key that ends it; a key that ended the entry before may have come late."""
@@ -37,6 +39,10 @@ _PATTERNS: Final = {
 }
 FIELDS: Final = {Step.ACCESS_ID: "id", Step.PIN: "pin", Step.QUESTION: "answer"}
 """What the next post calls an entry; the edge lets no other names through."""
+
+
+class DocumentTooLong(Exception):
+    """Nothing of what was asked for explains so long a document."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,14 @@ def offered(said: Sound) -> str:
     return _text(work)
 
 
-def played(chunk: Sound, said: Sound | None) -> str:
-    """Plays on, after having said something; one key stops it, and its place is told."""
+def played(chunk: Sound, said: Sound | None, *, after_ms: int = 0) -> str:
+    """Plays on, after having said something; one key stops it, and its place is told.
+
+    `after_ms`: nothing is heard for so long first; a key that comes meanwhile is the chunk's.
+    """
     work = _work()
+    if after_ms:
+        ET.SubElement(work, "pause", milliseconds=str(after_ms))
     if said is not None:
         _playback(work, said)
     _takes_a_key(_playback(work, chunk, name=KEY), wait_ms=1)
@@ -121,4 +132,7 @@ def _takes_a_key(element: ET.Element, *, wait_ms: int | None = None) -> None:
 def _text(work: ET.Element) -> str:
     document = ET.Element("document", type="xml/freeswitch-httapi")
     document.append(work)
-    return ET.tostring(document, encoding="unicode")
+    text = ET.tostring(document, encoding="unicode")
+    if len(text) > BYTES_MAX:
+        raise DocumentTooLong
+    return text

@@ -6,7 +6,7 @@ from typing import Final
 
 from voicefile.playback.telephone import moves
 from voicefile.playback.telephone.call_state import (
-    BROKEN_MAX,
+    BROKEN_WAITS_MS,
     CHOICES_MAX,
     LONG_STEP,
     PACKET_SAMPLES,
@@ -110,10 +110,10 @@ def at_playing(call: Call, happened: moves.Happened) -> Move:
 
 def _broken_off(call: Call) -> Move:
     """The edge played a stump, or nothing, and took it for the whole: on from there."""
-    call = replace(call, broken=call.broken + 1)
-    if call.broken > BROKEN_MAX:
+    if call.broken >= len(BROKEN_WAITS_MS):
         return over(call, "apology")
-    return _playing(call)
+    after_ms = BROKEN_WAITS_MS[call.broken]
+    return replace(call, broken=call.broken + 1), Play(after_ms=after_ms)
 
 
 def _key(call: Call, key: str) -> Move:

@@ -246,6 +246,8 @@ class Play:
 
     said: tuple[Said, ...] = ()
     """Before it, in the same breath."""
+    after_ms: int = 0
+    """How long there is nothing to hear first."""
 
 
 @dataclass(frozen=True)
