@@ -29,10 +29,12 @@ from voicefile.chassis.wire import listen, serve, server_context
 MEMORY = Path("/dev/shm")
 STARTS_S_MAX = 30.0
 SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+CORE_OFF = ["1", "1", "bytes"]
+"""Of a file, and of what is piped to a program: that is given to it whatever other limit there is."""
 SWITCH = """#!/bin/sh
 {
   printf '%s\\n' "$@"
-  echo "core $(ulimit -c)"
+  grep "^Max core" /proc/$$/limits
   echo "umask $(umask)"
 } >"$TOLD/arguments"
 find "$EDGE_RUN" -mindepth 1 -printf '%P %m\\n' >"$TOLD/found"
@@ -58,6 +60,7 @@ class Edge:
         for paper in ("agent.pem", "cafile.pem", "certificate.pem", "ca.pem"):
             (self.papers / paper).write_text("x")
         self.swaps("")
+        self.cores("core")
         self._tool(tools / "freeswitch", SWITCH)
         if not nginx:
             self._tool(tools / "nginx", "#!/bin/sh\nexec sleep 300\n")
@@ -86,6 +89,15 @@ class Edge:
         place = self.system / "sys" / "block" / device / "dm"
         place.mkdir(parents=True)
         (place / "uuid").write_text(f"{kind}\n")
+
+    def cores(self, pattern: str) -> None:
+        place = self.system / "proc" / "sys" / "kernel"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "core_pattern").write_text(f"{pattern}\n")
+
+    def without_prlimit(self) -> None:
+        """As a small image is."""
+        self._tool(self.here.parent / "tools" / "prlimit", "#!/bin/sh\nexit 127\n")
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -179,9 +191,24 @@ def test_the_switch_writes_in_memory_alone_and_leaves_no_core(edge):
         assert Path(place).parent == edge.run, option
     assert lines[lines.index("-certs") + 1] == str(edge.run / "certs")
     assert {"-np", "-nf", "-nc", "-nosql"} <= set(lines)
-    assert "core 0" in lines
+    assert CORE_OFF in [line.split()[-3:] for line in lines]
     assert "umask 0077" in lines
     assert "-core" not in lines
+
+
+@pytest.mark.parametrize("pattern", ["|/usr/share/apport/apport %p", ""])
+def test_crashes_that_a_program_gets_are_refused_where_no_limit_keeps_it_off(edge, pattern):
+    edge.without_prlimit()
+    edge.cores(pattern)
+    assert "piped to a program" in refused(edge)
+
+
+def test_without_prlimit_no_file_has_a_core(edge):
+    edge.without_prlimit()
+    edge.cores("core.%p")
+    edge.up()
+    lines = (edge.told / "arguments").read_text().splitlines()
+    assert ["0", "0", "bytes"] in [line.split()[-3:] for line in lines]
 
 
 @pytest.fixture
@@ -309,7 +336,7 @@ def test_every_setting_is_in_the_guide_and_in_compose():
     compose = yaml.safe_load((EDGE / "compose.yaml").read_text())["services"]["edge"]
     assert named == set(compose["environment"])
     assert named == set(re.findall(r"^\s*\| `(EDGE_[A-Z_]+)` \|", guide, re.MULTILINE))
-    assert compose["ulimits"]["core"] == 0
+    assert compose["ulimits"]["core"] == 1
     assert compose["mem_limit"] == compose["memswap_limit"]
     assert any(each.startswith("/run/edge:mode=0700,") for each in compose["tmpfs"])
 
