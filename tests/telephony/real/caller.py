@@ -27,13 +27,15 @@ async def until_silent(phone: Phone, *, within_s: float = 60.0) -> None:
         await asyncio.sleep(0.1)
 
 
-async def signed_in(phone: Phone, customer: Customer, *, patient: bool = False) -> None:
+async def signed_in(
+    phone: Phone, customer: Customer, *, patient: bool = False, closed_by: str = "#"
+) -> None:
     """Dials and keys both; `patient`: hears out what is said before."""
     assert await phone.dial(SHARED) == 200
     await until_asked(phone, patient=patient)
-    await phone.press(f"{customer.access_id}#")
+    await phone.press(f"{customer.access_id}{closed_by}")
     await until_asked(phone, patient=patient)
-    await phone.press(f"{customer.pin}#")
+    await phone.press(f"{customer.pin}{closed_by}")
 
 
 async def until_asked(phone: Phone, *, patient: bool = False) -> None:

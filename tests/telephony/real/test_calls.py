@@ -62,6 +62,14 @@ async def test_a_caller_hears_the_right_seconds_of_the_right_recording(edge, lon
     assert "apology" not in edge.log
 
 
+@pytest.mark.parametrize("info", [False, True], ids=["RFC 4733", "SIP INFO"])
+async def test_id_and_pin_may_be_left_open(edge, other, info):
+    async with Phone(edge, "+49301000006", info=info) as phone:
+        await signed_in(phone, other, closed_by="")
+        at = await until_heard(phone, other.recording, 2)
+        assert at.start == 0
+
+
 async def test_a_pause_goes_on_where_it_was(edge, long):
     async with Phone(edge, "+49301000002") as phone:
         await signed_in(phone, long)

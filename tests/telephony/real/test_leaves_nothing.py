@@ -5,6 +5,7 @@ other place. In each of these places something is planted, and found.
 """
 
 import asyncio
+import os
 import re
 import signal
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from tests.telephony.real.edge import running
 from tests.telephony.real.phone import Phone
 from tests.telephony.real.timecode import Recording
 from tests.telephony.real.traces import leaks, patterns
+from tests.telephony.real.vault import vault_in
 from tests.telephony.real.writes import opened_to_write, traced
 
 pytestmark = asked_for
 AT_ONCE = 10
 BEFORE_THE_END = 40
 AT_THE_END = 10
+APOLOGY_S = 12
 PLAYING = "storage/http_file_cache/"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}(?=\.wav)")
 
@@ -132,11 +135,35 @@ def planted(place, day):
 async def test_a_switch_that_crashes_leaves_no_core(day, vault, tmp_path):
     folder = tmp_path / "edge"
     with running(folder, vault=vault.edges, service=vault.telephone) as edge:
+        assert {core_limit(pid) for pid, _ in edge.family()} == {"1"}
         with pytest.raises(ExceptionGroup):
             await calls(edge, day, AT_ONCE, end=lambda: edge.kill(signal.SIGSEGV))
         assert edge.ended() == 70
         assert day.left(edge.run, folder) == set()
         assert not [each for each in folder.rglob("*") if each.name.startswith("core")]
+
+
+def core_limit(pid):
+    """Bytes; with one, not even a program that crashes are piped to gets anything."""
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    [line] = [each for each in limits if each.startswith("Max core file size")]
+    return line.split()[4]
+
+
+async def test_nothing_is_left_when_the_vault_is_killed_in_the_middle_of_calls(able, tmp_path):
+    place = vault_in(tmp_path / "var")
+    folder = tmp_path / "edge"
+    with place.up(companies=1) as vault:
+        day = Day([place.customer(Recording(f"lost {n}", 30)) for n in range(AT_ONCE)])
+        with running(folder, vault=place.edges, service=place.telephone) as edge:
+            seen = await calls(
+                edge, day, AT_ONCE, end=lambda: os.kill(vault.process.pid, signal.SIGKILL)
+            )
+            assert {leak.what for leak in seen} == {"sound", "token"}
+            await asyncio.sleep(APOLOGY_S)
+            assert day.left(edge.run, folder) == set()
+            planted(edge.run / "log", day)
+            assert len({leak.where for leak in day.left(edge.run)}) == len(PLANTS)
 
 
 async def test_what_a_machine_that_died_left_is_gone_before_the_next_start(day, vault, tmp_path):
