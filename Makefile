@@ -57,7 +57,8 @@ packages:  ## install what some tests want besides (Debian, as root); without it
 faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of everything
 	@$(BIN)/python -m tests.engines up
 	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults tests/libs/docstore tests/libs/blobstore tests/libs/eventbus \
-	  tests/telephony/test_whole_calls.py tests/telephony/test_ten_thousand.py tests/telephony/test_guessing.py
+	  tests/telephony/test_whole_calls.py tests/telephony/test_ten_thousand.py tests/telephony/test_guessing.py \
+	  tests/telephony/test_edge_limits.py
 
 nemesis: $(VENV)/.dev  ## a few minutes of faults over services apart: kills, cuts, full disks, a lost broker
 	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/faults/nemesis
