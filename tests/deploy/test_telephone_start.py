@@ -30,7 +30,7 @@ MEMORY = Path("/dev/shm")
 STARTS_S_MAX = 30.0
 SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 CORE_OFF = ["1", "1", "bytes"]
-"""Of a file, and of what is piped to a program: that is given to it whatever other limit there is."""
+"""For files, and for programs that crashes are piped to: no other limit holds for those."""
 SWITCH = """#!/bin/sh
 {
   printf '%s\\n' "$@"

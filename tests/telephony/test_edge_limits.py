@@ -1,4 +1,4 @@
-"""What edges can't bear is spared them: a megabyte of documents, chunks that are away for moments."""
+"""What edges can't bear is spared them: a megabyte of documents, chunks away for a moment."""
 
 import os
 from collections.abc import AsyncIterator

@@ -24,8 +24,8 @@ UNHEARD_MAX: Final = 3
 PAUSES_MAX: Final = 5
 """Minutes that a call may stand still."""
 BROKEN_WAITS_MS: Final = (1_000, 4_000)
-"""A chunk may break off so often in a row, before the call gives up. Each time nothing is played for
-so long first: what is away for a moment would else be asked for again in the very same moment."""
+"""A chunk may break off so often in a row before the call gives up, and nothing is played for so
+long each time: what is away for a moment would else be asked for again in that very moment."""
 WRITTEN_MAX: Final = 768 * 1024
 """Bytes of documents in one call. An edge adds them up, takes no more than a megabyte, and would
 write down what it posted last, with all that was keyed, when that is reached."""
