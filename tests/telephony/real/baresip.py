@@ -62,6 +62,10 @@ class Baresip:
     def hang_up(self) -> None:
         self._say("/hangup\n")
 
+    def close(self) -> None:
+        """No more is told it."""
+        self._wire.close()
+
     def heard(self) -> bytes:
         """As A-law, all of it."""
         [file] = self._folder.glob("*-dec.wav")
@@ -101,7 +105,11 @@ async def baresip(folder: Path, *, authority: Path, certificate: Path) -> AsyncI
         )
     try:
         await asyncio.sleep(1)
-        yield Baresip(folder, console)
+        phone = Baresip(folder, console)
+        try:
+            yield phone
+        finally:
+            phone.close()
     finally:
         process.terminate()
         await process.wait()

@@ -7,7 +7,7 @@ from pathlib import Path
 _CALLS = "trace=open,openat,creat,rename,renameat,renameat2,link,linkat"
 _OPENED = re.compile(r'(?:<([^>]*)>, )?"([^"]+)".*\bO_(?:WRONLY|RDWR|CREAT)')
 _NAMED = re.compile(r'(?:creat|rename\w*|link\w*)\(.*?(?:<([^>]*)>, )?"([^"]+)"[^"]*$')
-_NOWHERE = ("/dev/", "/proc/", "/sys/")
+_NOWHERE = re.compile(r"/(dev/(?!shm/)|proc/|sys/)")
 
 
 def traced(folder: Path) -> list[str]:
@@ -28,4 +28,4 @@ def opened_to_write(folder: Path) -> set[Path]:
         if named:
             # By the folder it stands in, where it is told: a name may be relative to that.
             found.add(Path(named[1] or "/", named[2]))
-    return {path for path in found if not str(path).startswith(_NOWHERE)}
+    return {path for path in found if not _NOWHERE.match(str(path))}
