@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from tests.services.playback.telephone.pretended import prompts
 from tests.telephony.call import End
-from tests.telephony.exchange import an_exchange, let_in, quick_pool, reached
+from tests.telephony.exchange import an_exchange, let_in, reached
 from tests.telephony.sounds import samples
 
 from voicefile.blobstore.memory import MemoryBlobStore
@@ -59,7 +59,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(directory) -> AsyncIterator[Listener]:
-    async with an_exchange(directory, pool=quick_pool()) as exchange:
+    async with an_exchange(directory) as exchange:
         exchange.blobs = Wavering()
         exchange.restart()
         letter = await exchange.letter(seconds=SECONDS)

@@ -17,8 +17,8 @@ LONG = os.environ.get("VOICEFILE_FAULTS") == "long"
 DIALOGUES = int(os.environ.get("VOICEFILE_DIALOGUES", "10000" if LONG else "24"))
 LOST_SHARE_MAX = 1e-4
 LETTERS = 100 if LONG else 6
-RESTARTS, OUTAGES = 0.1, 0.1
-"""Of all dialogues, in how many playback restarts, and in how many auth is away for a while."""
+EVERY, RESTART, OUTAGE = 10, 3, 7
+"""Of so many dialogues playback restarts in this one, and in that one auth is away for a while."""
 BETWEEN_S = 60.0
 HEARD_WITHIN_S = 40
 """The recording and what is said before it."""
@@ -43,16 +43,15 @@ class Line:
     chance: random.Random
     tally: Tally = field(default_factory=Tally)
 
-    async def dialogue(self, letter, caller: str) -> None:
-        chance, exchange = self.chance, self.exchange
-        away = chance.random() < OUTAGES
-        faults = {chance.randrange(4): self.outage} if away else {}
-        if chance.random() < RESTARTS:
-            faults.setdefault(chance.randrange(4), self.restart)
+    async def dialogue(self, number: int, letter, caller: str) -> None:
+        exchange, fault = self.exchange, {RESTART: self.restart, OUTAGE: self.outage}
+        away = number % EVERY == OUTAGE
+        falls = self.chance.randrange(4)
         async with exchange.call(self.client, caller=caller) as call:
             for step, name in enumerate(("id", "pin", "key", "key")):
                 await reached(call, lambda name=name: call.asks == name)
-                await faults.get(step, self.nothing)()
+                if step == falls:
+                    await fault.get(number % EVERY, self.nothing)()
                 await self.step(call, step, letter)
             await reached(call, lambda: call.ended is not None)
         exchange.auth.trouble = Trouble.NONE
@@ -118,7 +117,7 @@ async def test_of_dialogues_among_restarts_and_outages_none_is_lost(tmp_path, se
             for number in range(DIALOGUES):
                 place = number % LETTERS
                 # Known callers, as most are: strangers have their budgets, elsewhere shown.
-                await line.dialogue(letters[place], f"+49170{place:07d}")
+                await line.dialogue(number, letters[place], f"+49170{place:07d}")
                 exchange.world.clock.s += BETWEEN_S
         tally = line.tally
         print(
