@@ -37,13 +37,19 @@ async def answered(pace, clock, *, works_s, slowed=False, raises=None):
 
 @pytest.mark.parametrize(("works_s", "seen_s"), [(0.03, 0.1), (0.099, 0.1), (0.13, 0.2)])
 async def test_refusals_leave_at_the_next_step(pace, clock, works_s, seen_s):
-    lasted = await answered(pace, clock, works_s=works_s, raises=SignInRefused())
-    assert lasted == pytest.approx(seen_s)
+    for refusal in (SignInRefused(), Locked()):
+        clock.s = 0.0
+        lasted = await answered(pace, clock, works_s=works_s, raises=refusal)
+        assert lasted == pytest.approx(seen_s)
 
 
-async def test_successes_and_locked_ones_do_not_wait(pace, clock):
+async def test_successes_do_not_wait(pace, clock):
     assert await answered(pace, clock, works_s=0.03) == pytest.approx(0.03)
-    assert await answered(pace, clock, works_s=0.03, raises=Locked()) == pytest.approx(0.03)
+
+
+async def test_under_attack_locked_ones_take_nobodys_place(pace, clock):
+    lasted = await answered(pace, clock, works_s=0.03, slowed=True, raises=Locked())
+    assert lasted == pytest.approx(0.03)
 
 
 @pytest.mark.parametrize("raises", [None, SignInRefused()])

@@ -50,10 +50,8 @@ class Pace:
     async def _on_the_grid(self, arrived_s: float) -> AsyncIterator[None]:
         try:
             yield
-        except Locked:
-            # Nothing was checked, and how often an ID was tried is known to whoever tried it.
-            raise
         except SignInRefused:
+            # Locked ones too, which took no work: by telephone, all refusals sound and last alike.
             every_s = self._settings.refusals_every_s
             if every_s:
                 await self._sleep(every_s - (self._now_s() - arrived_s) % every_s)
@@ -64,6 +62,7 @@ class Pace:
         try:
             yield
         except Locked:
+            # Nothing was checked, and a place among the few is not for waiting.
             raise
         except SignInRefused:
             await self._until(arrived_s + wait_s)
