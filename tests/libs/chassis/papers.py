@@ -6,6 +6,7 @@ from pathlib import Path
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from voicefile.chassis import tls
+from voicefile.chassis.private_file import write_private
 
 DAY_S = 86_400
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
@@ -23,7 +24,7 @@ def papers(directory: Path, name: str, **changes) -> Path:
         names=names,
     )
     path = directory / changes.get("file", f"{name}-other.pem")
-    tls._write(path, pair.pem())
+    write_private(path, pair.pem())
     return path
 
 

@@ -1,10 +1,10 @@
 """Makes the services' users of the document store, and keeps each one's address for it."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import Final
 
+from voicefile.chassis.private_file import write_private
 from voicefile.cli.prepare_plan import SPEAKS
 from voicefile.cli.prepare_settings import NotPrepared, PrepareSettings, shown, told
 from voicefile.docstore.mongo_users import (
@@ -53,13 +53,5 @@ def _account(service: str, kept: Path) -> Account:
 
 
 def _keep(path: Path, secret: str) -> None:
-    """Whole or not at all, and for nobody else's eyes."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_private(path, secret.encode())

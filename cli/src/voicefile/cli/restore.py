@@ -5,7 +5,6 @@ the last step a mark in the folder keeps it from being served: only a vault that
 tombstones behind it may speak. The backup itself is only read.
 """
 
-import os
 import shutil
 import sys
 import time
@@ -30,6 +29,7 @@ from voicefile.backup.manifest import Found
 from voicefile.backup.read_back import LATEST, OpenedDump, Reading
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.inprocess import in_process_client
+from voicefile.chassis.private_file import sync, write_private
 from voicefile.cli.embedded import STORES
 from voicefile.cli.engine_settings import read
 from voicefile.cli.place import Place
@@ -40,6 +40,7 @@ from voicefile.deeds.deed import Actor, Deed, Role
 from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection, DocStore
 from voicefile.docstore.sqlite import SqliteDocStore
+from voicefile.dumps.dump import pages
 from voicefile.dumps.segment import END, unpacked
 from voicefile.eventbus.memory import MemoryEventBus
 
@@ -100,7 +101,7 @@ async def restore(
     report = place.data / "restored-auth.json"
     if not place.documents("auth").exists():
         done = await _bring_auth(reading, found, erased, place, now_s=now_s)
-        _write(report, msgspec.json.encode(done))
+        write_private(report, msgspec.json.encode(done))
     between("auth restored")
     restored = Restored(
         found.manifest.n,
@@ -130,7 +131,7 @@ def _begin(place: Place, found: Found) -> None:
             raise NotEmpty
         return
     place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(place.restoring, msgspec.json.encode(mark))
+    write_private(place.restoring, msgspec.json.encode(mark))
 
 
 def _copy_root(root: Path, place: Place) -> None:
@@ -145,7 +146,7 @@ def _copy_root(root: Path, place: Place) -> None:
     for service in ("auth", "audit"):
         (fresh / service).mkdir(mode=0o700, parents=True)
         for file in (root / service).glob("*.root"):
-            _write(fresh / service / file.name, file.read_bytes())
+            write_private(fresh / service / file.name, file.read_bytes())
     fresh.chmod(0o700)
     fresh.rename(target)
 
@@ -236,9 +237,9 @@ async def _store_in_the_making(service: str, place: Place) -> AsyncIterator[DocS
         yield store
     finally:
         await store.close()
-    _sync(fresh)
+    sync(fresh)
     fresh.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 async def _bring_blobs(reading: Reading, place: Place, restored: Restored) -> None:
@@ -266,37 +267,14 @@ async def _bring_blobs(reading: Reading, place: Place, restored: Restored) -> No
 
 
 async def _named(store: DocStore) -> AsyncIterator[str]:
-    after = ""
-    while page := await store.scan(ACCESS, after=after):
-        for document in page:
-            names: Any = document.body["blob_names"]
-            for name in names:
-                yield name
-        after = page[-1].id
+    async for document in pages(store, ACCESS):
+        names: Any = document.body["blob_names"]
+        for name in names:
+            yield name
 
 
 def _give_up(error: Exception) -> None:
     raise SystemExit(f"The folder can't be written: {type(error).__name__}")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, for its owner's eyes."""
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def said(restored: Restored) -> str:

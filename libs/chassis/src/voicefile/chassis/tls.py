@@ -4,10 +4,8 @@ Its name constraints let it vouch for localhost and nothing else: who trusts it 
 trusts no more than that. In a cluster certificates come from outside.
 """
 
-import contextlib
 import datetime as dt
 import ipaddress
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from voicefile.chassis.private_file import write_private
 
 AUTHORITY_DAYS: Final = 3650
 CERTIFICATE_DAYS: Final = 90
@@ -76,7 +76,7 @@ def development_certificates(
     authority = _authority(directory, now_s())
     server = directory / "server.pem"
     if not _good(_load(server), now_s(), issuer=authority):
-        _write(server, _issue(authority, "localhost", now_s(), usages=_SERVER).pem())
+        write_private(server, _issue(authority, "localhost", now_s(), usages=_SERVER).pem())
     return DevelopmentCertificates(authority=directory / "ca.pem", server=server)
 
 
@@ -85,7 +85,7 @@ def peer_certificate(directory: Path, name: str, *, now_s: Callable[[], float] =
     authority = _authority(directory, now_s())
     path = directory / f"peer-{name}.pem"
     if not _good(_load(path), now_s(), issuer=authority):
-        _write(path, _issue(authority, name, now_s(), usages=_CLIENT).pem())
+        write_private(path, _issue(authority, name, now_s(), usages=_CLIENT).pem())
     return path
 
 
@@ -102,7 +102,7 @@ def service_certificate(
     path = directory / f"{name}.pem"
     if not _good(_load(path), now_s(), issuer=authority):
         names = (x509.DNSName(f"{name}.{SERVICE_DOMAIN}"), *_NAMES)
-        _write(path, _issue(authority, name, now_s(), usages=_BOTH, names=names).pem())
+        write_private(path, _issue(authority, name, now_s(), usages=_BOTH, names=names).pem())
     return path
 
 
@@ -111,12 +111,12 @@ def _authority(directory: Path, now_s: float, *, domain: str | None = None) -> _
     pair = _load(path)
     if pair is None or not _good(pair, now_s, issuer=None):
         pair = _new_authority(now_s, domain)
-        _write(path, pair.pem())
+        write_private(path, pair.pem())
     # Looked at each time: a crash between the two writes heals itself. Not written again each
     # time: whoever uses it would take it for a new one.
     shown = directory / "ca.pem"
     if not shown.exists() or shown.read_bytes() != pair.chain():
-        _write(shown, pair.chain())
+        write_private(shown, pair.chain())
     return pair
 
 
@@ -222,16 +222,3 @@ def _load(path: Path) -> _Pair | None:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         return None
     return _Pair(certificate, key)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and never readable by others, not even while it is written."""
-    fresh = path.with_name(path.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

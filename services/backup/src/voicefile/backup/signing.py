@@ -1,19 +1,18 @@
 """Backup's own key: signs manifests and tombstones, opens nothing. A file for its owner's eyes."""
 
 import base64
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from voicefile.backup.errors import KeyInvalid
+from voicefile.chassis.private_file import write_private
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.secret import KEY_BYTES, SecretKey
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import ED25519, VerifierKey, decoded, sign_note
 
 _HEAD: Final = "PRIVATE+KEY+"
-OWNER_ONLY: Final = 0o600
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,4 @@ def _make(path: Path, deployment: str) -> None:
     key = SigningKey.generate()
     encoded = base64.b64encode(ED25519 + key.seed.expose()).decode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{_HEAD}{deployment}/backup+{encoded}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_private(path, f"{_HEAD}{deployment}/backup+{encoded}\n".encode())
