@@ -9,7 +9,8 @@ or not at all, so whoever read up to n has missed nothing.
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
@@ -22,6 +23,8 @@ from voicefile.ingest.schemas import Change, Changes
 from voicefile.ingest.settings import IngestSettings
 from voicefile.ingest.store import FEED, TenantFacts
 
+Entry = Mapping[str, Any]
+"""What became of a recording, as a run holds it."""
 SEQUENCE_MAX: Final = 10**12 - 1
 RECORDING_ENTRIES_MAX: Final = 1_000
 RUN_MAX: Final = 100
@@ -82,17 +85,16 @@ class Feed:
         last = min(newest, after + min(limit, self._settings.feed_page_max))
         if last <= after:
             return Changes(changes=(), next=after)
-        found: dict[int, Change] = {}
+        found: list[tuple[int, Entry]] = []
         below = last + 1
         while below > after + 1:
             runs_max = min(below - after - 1, RUNS_AT_ONCE)
             runs = await self._runs(view, who.partner, below=below, limit=runs_max)
             if not runs:
                 break  # erased meanwhile
-            for run in runs:
-                found |= _changes(run)
-            below = _number(runs[-1].body["first"])
-        changes = tuple(found[number] for number in range(after + 1, last + 1) if number in found)
+            found += [each for run in runs for each in _numbered(run) if after < each[0] <= last]
+            below = _first(runs[-1])
+        changes = tuple(_change(*each) for each in sorted(found, key=itemgetter(0)))
         return Changes(changes=changes, next=last)
 
     async def partners(self) -> AsyncIterator[Who]:
@@ -112,7 +114,7 @@ class Feed:
 
     async def _newest(self, view: TenantCollection, partner: str) -> int:
         runs = await self._runs(view, partner, below=SEQUENCE_MAX, limit=1)
-        return max(_changes(runs[0])) if runs else 0
+        return _first(runs[0]) + len(_entries(runs[0])) - 1 if runs else 0
 
     async def _unsettled(
         self, view: TenantCollection, several: Sequence[RecordingMoved]
@@ -192,19 +194,23 @@ def _entry_id(partner: str, sequence: int) -> str:
     return f"{partner}{SEQUENCE_MAX - sequence:012d}"
 
 
-def _entries(run: Document) -> Sequence[Mapping[str, Any]]:
+def _first(run: Document) -> int:
+    first = run.body["first"]
+    assert isinstance(first, int), "a stored number"
+    return first
+
+
+def _entries(run: Document) -> Sequence[Entry]:
     entries = run.body["entries"]
     assert isinstance(entries, list), "a stored run"
     return entries
 
 
-def _changes(run: Document) -> dict[int, Change]:
-    """Its entries by their numbers."""
-    first = _number(run.body["first"])
-    return {number: _change(number, each) for number, each in enumerate(_entries(run), first)}
+def _numbered(run: Document) -> Iterator[tuple[int, Entry]]:
+    return enumerate(_entries(run), _first(run))
 
 
-def _change(number: int, entry: Mapping[str, Any]) -> Change:
+def _change(number: int, entry: Entry) -> Change:
     at = dt.datetime.fromtimestamp(entry["at_ms"] / 1000, tz=dt.UTC)
     return Change(
         sequence=number,
@@ -213,8 +219,3 @@ def _change(number: int, entry: Mapping[str, Any]) -> Change:
         letter=entry["letter"],
         at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
-
-
-def _number(value: object) -> int:
-    assert isinstance(value, int), "a stored number"
-    return value
