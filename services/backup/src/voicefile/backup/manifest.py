@@ -14,10 +14,12 @@ from msgspec import Struct
 from voicefile.backup.errors import ManifestInvalid
 from voicefile.backup.repository import Named, Repository, Room, named
 from voicefile.backup.signing import Signer
+from voicefile.blobstore.port import BlobName
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey, open_note
 
 FORMAT: Final = 1
+_NOTE: Final = b"{"
 T = TypeVar("T", bound=Struct)
 
 
@@ -178,6 +180,22 @@ async def manifests(repository: Repository, key: VerifierKey) -> list[Found]:
         where = f"{Room.MANIFESTS}/{entry.name}"
         found.append(Found(opened(note, Manifest, key, where=where), Object.of(named(note))))
     return sorted(found, key=lambda each: each.manifest.n)
+
+
+async def key_backup(repository: Repository, name: BlobName, key: VerifierKey) -> KeyBackup | None:
+    """The manifest under that name in the room of keys; None for a segment.
+
+    Raises Damaged, ManifestInvalid.
+    """
+    if not await is_note(repository, Room.KEYS, name):
+        return None
+    note = await repository.get_by_name(Room.KEYS, name)
+    return opened(note, KeyBackup, key, where=f"{Room.KEYS}/{name}")
+
+
+async def is_note(repository: Repository, room: Room, name: BlobName) -> bool:
+    """Whether it begins as a note does, and not as what is sealed."""
+    return await repository.room(room).read(name, 0, len(_NOTE)) == _NOTE
 
 
 async def contents_of(repository: Repository, manifest: Manifest) -> Contents:

@@ -16,8 +16,8 @@ from voicefile.backup.manifest import (
     KeyBackup,
     contents_of,
     copies_in,
+    key_backup,
     manifests,
-    opened,
 )
 from voicefile.backup.repository import Repository, Room
 from voicefile.backup.tombstones import GraveList, read_graves
@@ -117,11 +117,9 @@ class Reading:
         """The newest key backup: what it does not have any more is erased, or lost."""
         newest: KeyBackup | None = None
         async for entry in self.repository.entries(Room.KEYS):
-            if await self.repository.room(Room.KEYS).read(entry.name, 0, 1) != b"{":
+            backup = await key_backup(self.repository, entry.name, self._key)
+            if backup is None:
                 continue
-            raw = await self.repository.get_by_name(Room.KEYS, entry.name)
-            where = f"{Room.KEYS}/{entry.name}"
-            backup = opened(raw, KeyBackup, self._key, where=where)
             if newest is None or backup.taken_at_s >= newest.taken_at_s:
                 newest = backup
         if newest is None:

@@ -16,7 +16,7 @@ from voicefile.backup.manifest import (
     KeyBackup,
     contents_of,
     copies_in,
-    opened,
+    key_backup,
 )
 from voicefile.backup.repository import Repository, Room
 from voicefile.backup.settings import DAY_S, BackupSettings
@@ -82,13 +82,9 @@ async def forget_keys(
 
 
 async def _key_backup(repository: Repository, name: BlobName, key: VerifierKey) -> KeyBackup | None:
-    """The manifest under that name; None for a segment."""
-    where = f"{Room.KEYS}/{name}"
+    """The manifest under that name; None for a segment, and for what can't be believed."""
     try:
-        head = await repository.room(Room.KEYS).read(name, 0, 1)
-        if head != b"{":
-            return None
-        return opened(await repository.get_by_name(Room.KEYS, name), KeyBackup, key, where=where)
+        return await key_backup(repository, name, key)
     except BackupError:
         return None  # what it is, `verify` says
 

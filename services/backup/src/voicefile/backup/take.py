@@ -93,9 +93,13 @@ class Taking:
         Raises Damaged if the target does not have what was put there: a disk that is not mounted
         would else get a backup without the blobs that the real one has.
         """
+        earlier = await self._earlier()
+        return earlier[-1] if earlier else None
+
+    async def _earlier(self) -> list[Found]:
         await self._chain.head()
-        found = await manifests(self._repository, self._signer.public)
-        newest = found[-1] if found else None
+        earlier = await manifests(self._repository, self._signer.public)
+        newest = earlier[-1] if earlier else None
         n = 0 if newest is None else newest.manifest.n
         note = None
         if newest is not None:
@@ -103,7 +107,7 @@ class Taking:
         await self._chain.go_on_from(n, note)
         self._copying.next_n = n + 1
         await self._graveyard.begin()
-        return newest
+        return earlier
 
     async def require_target(self) -> None:
         """That the disk is still mounted: a copy that went elsewhere would count as made.
@@ -114,7 +118,7 @@ class Taking:
 
     async def take(self) -> Taken:
         """One whole backup. Raises BackupError, and what the target's store raises."""
-        newest = await self.begin()
+        earlier = await self._earlier()
         await self._copying.missing()
         begun_at_s = int(self._now_s())
         dumps = []
@@ -128,9 +132,9 @@ class Taking:
         self._between("keys put")
         await self._copying.missing()
         self._between("blobs copied")
-        found = await self._manifest(newest, dumps, keys, checkpoint, begun_at_s)
+        found = await self._manifest(earlier, dumps, keys, checkpoint, begun_at_s)
         self._between("manifest put")
-        await self._forget(found)
+        await self._forget([*earlier, found])
         return Taken(found, sum(each.left_out for each in dumps))
 
     async def _keys(self, n: int, begun_at_s: int) -> Object:
@@ -140,13 +144,13 @@ class Taking:
 
     async def _manifest(
         self,
-        newest: Found | None,
+        earlier: Sequence[Found],
         dumps: Sequence[Dump],
         keys: Object,
         checkpoint: str,
         begun_at_s: int,
     ) -> Found:
-        earlier = await manifests(self._repository, self._signer.public)
+        newest = earlier[-1] if earlier else None
         async with self._copying.turn:
             n = self._copying.next_n
             contents = Contents(list(dumps), await self._inventories(newest, n))
@@ -202,9 +206,9 @@ class Taking:
         put = await self._repository.put(Room.OBJECTS, inventory_of(copied))
         return Inventory(Object.of(put), len(copied), sum(each.bytes for each in copied))
 
-    async def _forget(self, newest: Found) -> None:
+    async def _forget(self, found: Sequence[Found]) -> None:
         """What the newest manifest does not keep: by its word, for midnight may have passed."""
-        found = await manifests(self._repository, self._signer.public)
+        newest = found[-1]
         staying = {newest.manifest.n, *(each.n for each in newest.manifest.kept)}
         kept = [each for each in found if each.manifest.n in staying]
         await forget_backups(self._repository, found, kept, now_s=self._now_s())

@@ -25,6 +25,7 @@ from voicefile.backup.manifest import (
     Tombstones,
     contents_of,
     copies_in,
+    is_note,
     opened,
 )
 from voicefile.backup.repository import Named, Repository, Room, named
@@ -229,7 +230,7 @@ class _Looking:
         """By the hash of their notes; their segments are looked at on the way."""
         there: dict[str, KeyBackup] = {}
         async for entry in self._repository.entries(Room.KEYS):
-            if not await self._begins_with(Room.KEYS, entry.name, b"{"):
+            if not await is_note(self._repository, Room.KEYS, entry.name):
                 continue
             note = await self._note(Room.KEYS, entry.name, KeyBackup)
             if note is not None:
@@ -272,9 +273,6 @@ class _Looking:
         except BackupError:
             self._find("not signed, or damaged", where)
             return None
-
-    async def _begins_with(self, room: Room, name: BlobName, start: bytes) -> bool:
-        return await self._repository.room(room).read(name, 0, len(start)) == start
 
     def _find(self, what: str, where: str) -> None:
         self.verdict.findings.append(Finding(what, where))
