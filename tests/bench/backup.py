@@ -128,16 +128,16 @@ class Other:
 
     def back_up(self, data: Path) -> tuple[float, int]:
         before, begun_s = _bytes(self.repository), time.perf_counter()
-        self._run(self.create(data))
+        self.run(self.create(data))
         return time.perf_counter() - begun_s, _bytes(self.repository) - before
 
     def restore(self, out: Path) -> float:
         out.mkdir()
         begun_s = time.perf_counter()
-        self._run(self.extract(out), cwd=out)
+        self.run(self.extract(out), cwd=out)
         return time.perf_counter() - begun_s
 
-    def _run(self, command: list[str], cwd: Path | None = None) -> None:
+    def run(self, command: list[str], cwd: Path | None = None) -> None:
         env = {**os.environ, **self.environment}
         subprocess.run(command, check=True, capture_output=True, env=env, cwd=cwd)
 
@@ -149,15 +149,14 @@ def _restic(scratch: Path) -> Other:
         "RESTIC_REPOSITORY": str(repository),
         "RESTIC_CACHE_DIR": str(scratch / "restic-cache"),
     }
-    subprocess.run(
-        ["restic", "init"], check=True, capture_output=True, env={**os.environ, **environment}
-    )
-    return Other(
+    restic = Other(
         repository,
         environment,
         lambda data: ["restic", "backup", str(data / "blobs"), str(data / "documents")],
         lambda out: ["restic", "restore", "latest", "--target", str(out)],
     )
+    restic.run(["restic", "init"])
+    return restic
 
 
 def _borg(scratch: Path) -> Other:
@@ -167,19 +166,15 @@ def _borg(scratch: Path) -> Other:
         "BORG_REPO": str(repository),
         "BORG_BASE_DIR": str(scratch / "borg-base"),
     }
-    subprocess.run(
-        ["borg", "init", "-e", "repokey-blake2"],
-        check=True,
-        capture_output=True,
-        env={**os.environ, **environment},
-    )
     name = "::{now:%H%M%S%f}"
-    return Other(
+    borg = Other(
         repository,
         environment,
         lambda data: ["borg", "create", name, str(data / "blobs"), str(data / "documents")],
         lambda _out: ["sh", "-c", 'borg extract "::$(borg list --last 1 --short)"'],
     )
+    borg.run(["borg", "init", "-e", "repokey-blake2"])
+    return borg
 
 
 OTHERS: Mapping[str, Callable[[Path], Other]] = {"restic": _restic, "borg": _borg}

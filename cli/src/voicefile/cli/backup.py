@@ -78,10 +78,7 @@ def join(
 ) -> None:
     """Join sheets to the recipient's secret; prints the public half to compare."""
     pair = _joined(sheets)
-    try:
-        _write_secret(out, pair.secret.expose().hex() + "\n")
-    except OSError as error:
-        sys.exit(f"The file can't be written: {error.strerror}.")
+    _keep_secret(out, pair)
     # As the recipient's line ends, to be compared with it.
     sys.stdout.write(f"{base64.b64encode(pair.public).decode()}\n")
 
@@ -96,10 +93,7 @@ def drill_key(
     from voicefile.dumps.recipient import Recipient
 
     pair = SealingKeyPair.generate()
-    try:
-        _write_secret(out, pair.secret.expose().hex() + "\n")
-    except OSError as error:
-        sys.exit(f"The file can't be written: {error.strerror}.")
+    _keep_secret(out, pair)
     sys.stdout.write(
         f"VOICEFILE_BACKUP_DRILL_KEY={Recipient(DRILL, pair.public)}\n"
         f"VOICEFILE_BACKUP_DRILL_REPORTS={reporter_of(pair).public}\n"
@@ -238,6 +232,14 @@ def _secret(path: Path | None) -> "SealingKeyPair":
         sys.exit(f"The secret can't be read: {error.strerror}.")
     except (ValueError, Malformed):
         sys.exit("That is no recipient's secret.")
+
+
+def _keep_secret(path: Path, pair: "SealingKeyPair") -> None:
+    """In the form in which `_secret` reads it."""
+    try:
+        _write_secret(path, pair.secret.expose().hex() + "\n")
+    except OSError as error:
+        sys.exit(f"The file can't be written: {error.strerror}.")
 
 
 def _write_secret(path: Path, content: str) -> None:
