@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import ModuleType
 
-import uvloop
 from fastapi import Depends
 
+from voicefile.chassis import event_loop
 from voicefile.chassis.service import Service, new_app
 from voicefile.chassis.streaming import StreamedResponse
 from voicefile.cli.apart.serve import serve
@@ -101,4 +101,4 @@ async def main(behaviour: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(uvloop.run(main(sys.argv[1])))
+    sys.exit(event_loop.run(main(sys.argv[1])))

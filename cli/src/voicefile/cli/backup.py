@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-import uvloop
+
+from voicefile.chassis import event_loop
 
 if TYPE_CHECKING:
     from voicefile.crypto.primitives import SealingKeyPair
@@ -254,7 +255,7 @@ def _run(command: Coroutine[None, None, int]) -> None:
 
     configure("voicefile")
     try:
-        code = uvloop.run(command)
+        code = event_loop.run(command)
     except Exception as error:
         said = in_words(error) or _said(error)
         if said is None:

@@ -13,8 +13,8 @@ from collections import Counter
 from typing import Annotated, Final
 
 import typer
-import uvloop
 
+from voicefile.chassis import event_loop
 from voicefile.cli.engine_settings import SettingsRefused, read, variable
 from voicefile.cli.prepare_settings import PrepareSettings
 
@@ -30,7 +30,7 @@ Service = Annotated[str, typer.Option(help=_SERVICE_HELP)]
 @app.command()
 def dead(service: Service) -> None:
     """List the events that a service buried: when, where each lies, its id, why."""
-    sys.exit(uvloop.run(_dead(_told(), service)))
+    sys.exit(event_loop.run(_dead(_told(), service)))
 
 
 @app.command()
@@ -41,7 +41,7 @@ def replay(
     ] = None,
 ) -> None:
     """Publish buried events to their own topics once more, and strike them off the list."""
-    sys.exit(uvloop.run(_replay(_told(), service, frozenset(event_id or ()))))
+    sys.exit(event_loop.run(_replay(_told(), service, frozenset(event_id or ()))))
 
 
 async def _dead(settings: PrepareSettings, service: str) -> int:

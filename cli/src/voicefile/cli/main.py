@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-import uvloop
 
+from voicefile.chassis import event_loop
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.backup import app as backup
 from voicefile.cli.engine_settings import SERVICES, SettingsRefused, read
@@ -52,7 +52,7 @@ def _run(command: Command) -> None:
     """Runs a command to its end; what a person can mend is said in one line."""
     try:
         # A long recording costs mostly the loop's own work and TLS: uvloop does both for less.
-        code = uvloop.run(command)
+        code = event_loop.run(command)
     except KeyboardInterrupt:
         code = 130
     except Exception as error:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
+from voicefile.chassis import event_loop
 from voicefile.chassis.harden import harden
 from voicefile.chassis.logs import configure
 from voicefile.cli.engine_settings import SettingsRefused, read, variable
@@ -81,6 +81,6 @@ def _run(command: Coroutine[None, None, str]) -> None:
     # Clients of engines have a lot to say about a refusal; what may be said is decided there.
     configure("voicefile")
     try:
-        sys.stdout.write(uvloop.run(command))
+        sys.stdout.write(event_loop.run(command))
     except NotPrepared as why:
         sys.exit(str(why))

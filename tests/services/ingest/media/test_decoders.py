@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import uvloop
 from tests.corpus.spoken_files import spoken
 from tests.services.ingest.media.hearing import hear
 from tests.services.ingest.media.processes import children_of, zygotes
 
+from voicefile.chassis import event_loop
 from voicefile.ingest.media.decoder import DecodeLimits, Decoders
 from voicefile.ingest.media.errors import DecoderUnavailable
 
@@ -156,8 +156,7 @@ def test_decoders_run_under_uvloop():
         async with Decoders().running() as decoders:
             return await asyncio.gather(*(hear(decoders, SPEECH) for _ in range(4)))
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert [heard.telephone for heard in runner.run(main())] == [SPEECH] * 4
+    assert [heard.telephone for heard in event_loop.run(main())] == [SPEECH] * 4
 
 
 def test_ingest_itself_loads_no_decoder():
