@@ -1,6 +1,7 @@
 """Objecting: a customer says that it is not their contract, and the recording is held."""
 
 import asyncio
+import datetime as dt
 
 import pytest
 from tests.services.auth.access_world import a_world
@@ -39,6 +40,10 @@ async def object_to(world, shown, recording, body=None, *, peer="playback"):
     return await world.inside(f"recordings/{recording}/objection", shown, body, peer=peer)
 
 
+def today(world):
+    return dt.datetime.fromtimestamp(world.ports.now_s(), dt.UTC).date().isoformat()
+
+
 async def recordings(world, letter):
     return {each.id: each for each in (await world.access(letter)).record.recordings}
 
@@ -56,6 +61,8 @@ async def test_the_recording_is_held_and_goes_on_being_heard(world, letter, show
     assert answer.json() == {"recording_id": objected, "state": "held", "objected": True}
     stored = await recordings(world, letter)
     assert (stored[objected].state, stored[objected].objected) == (RecordingState.HELD, True)
+    way = (stored[objected].objected_on, stored[objected].objected_by)
+    assert way == (today(world), "portal" if shown.startswith("vs_") else "telephone")
     assert (stored[other].state, stored[other].objected) == (RecordingState.PLAYABLE, False)
     assert (await release(world, shown, objected)).status_code == 201
     assert (await world.access(letter)).record.state is CredentialState.ACTIVE

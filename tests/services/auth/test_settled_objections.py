@@ -25,7 +25,8 @@ async def partner(vault):
 async def objected(vault, partner):
     """A recording whose customer says that it is not theirs."""
     recording = (await vault.issued(partner))["recording_id"]
-    await put(vault, partner, recording, state=RecordingState.HELD, objected=True)
+    said = {"objected": True, "objected_on": "2026-11-28", "objected_by": "telephone"}
+    await put(vault, partner, recording, state=RecordingState.HELD, **said)
     return recording
 
 
@@ -65,6 +66,36 @@ async def test_what_is_settled_is_playable_again_and_the_log_says_who_and_why(
     assert (deed.object_id, deed.tenant) == (objected, partner.tenant)
     assert (deed.purpose, deed.outcome) == (Purpose.PURPOSE_DISPUTE, Outcome.OUTCOME_DONE)
     assert deed.role in {Role.ROLE_CARE, Role.ROLE_TENANT_ADMIN}
+
+
+async def test_who_looks_into_it_reads_when_it_came_and_which_way(vault, partner, objected):
+    path = f"/v1/recordings/{objected}/objection"
+    for role in (Who.CARE, Who.TENANT_ADMIN):
+        token = await vault.token(partner.tenant, role)
+        answer = await vault.call("GET", path, token=token, purpose="dispute")
+        told = answer.json()
+        assert (told["objected"], told["kept_by"]) == (True, ["objection"])
+        assert (told["objected_on"], told["objected_by"]) == ("2026-11-28", "telephone")
+        [deed] = [
+            each
+            for each in await vault.deeds("RECORDINGS_LISTED")
+            if each.request_id == answer.headers["voicefile-request-id"]
+        ]
+        credential = (await access_of(vault, partner, objected)).id
+        assert (deed.object_id, deed.purpose) == (credential, Purpose.PURPOSE_DISPUTE)
+    await settle(vault, token, objected)
+    told = (await vault.call("GET", path, token=token, purpose="dispute")).json()
+    assert (told["objected"], told["objected_on"], told["objected_by"]) == (False, "", "")
+    assert (await vault.call("GET", path, token=token)).status_code == 422
+    foreign = await vault.token(await vault.tenant("foreign.example"), Who.CARE)
+    answers = [
+        await vault.call(
+            "GET", f"/v1/recordings/{each}/objection", token=foreign, purpose="dispute"
+        )
+        for each in (objected, new_id())
+    ]
+    assert [each.status_code for each in answers] == [404, 404]
+    assert answers[0].content == answers[1].content
 
 
 async def test_settled_twice_it_stays_settled_and_both_stand_in_the_log(vault, partner, objected):

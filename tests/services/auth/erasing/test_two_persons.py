@@ -66,7 +66,8 @@ async def test_one_asks_another_confirms(vault, partner, care, admin):
         care.id,
     )
     assert (await stored(vault, partner, recording)).state is RecordingState.PLAYABLE
-    assert (await admin.call("GET", "/v1/erasures")).json() == {"erasures": [asked]}
+    named = asked | {"asked_by_name": "Anna Beispiel"}
+    assert (await admin.call("GET", "/v1/erasures")).json() == {"erasures": [named]}
     done = await admin.confirm(asked["erasure_id"], recording[:8])
     assert done.json() == {
         "what": "recording",

@@ -22,6 +22,7 @@ from voicefile.auth.erasing import metrics as erasing_metrics
 from voicefile.auth.erasing.apply_retention import apply_retention
 from voicefile.auth.erasing.erasing_routes import erasure_router, hold_router, retention_router
 from voicefile.auth.erasing.expire import expire
+from voicefile.auth.erasing.list_routes import list_router
 from voicefile.auth.erasing.shred_tenant import shred_tenants
 from voicefile.auth.events import TOPIC, Fact, key_of, wrap
 from voicefile.auth.forgeries import tell_forgeries
@@ -173,6 +174,7 @@ def _apps(ports: Ports, doors: Doors, dumping: DumpSettings) -> tuple[FastAPI, F
         hold_router(ports),
         erasure_router(ports),
         retention_router(ports),
+        list_router(ports),
     )
     internal = new_app(
         "voiceFileServer auth, internal",

@@ -165,6 +165,18 @@ class TenantRecords(Generic[T]):
                 sifted.forged.append(forged)
         return sifted
 
+    async def first_from(self, index: str, start: int) -> Document | None:
+        """The document with the smallest indexed number from `start` on: where a series goes on.
+
+        Unchecked: good for finding a day to ask for, and for nothing else.
+        """
+        found = await self._documents.ranged(index, start, limit=1)
+        return found[0] if found else None
+
+    async def any_until(self, index: str, until: int) -> bool:
+        """Whether there is something with an indexed number up to `until`."""
+        return bool(await self._documents.due(index, until, limit=1))
+
     async def find_one(self, index: str, value: str | bytes | int) -> Stored[T] | None:
         """The record that a unique index names, or None."""
         found = await self.find(index, value, limit=1)
@@ -298,6 +310,10 @@ def _beside_access(access: Access) -> dict[str, Value]:
         "epochs": sorted({slip.epoch for slip in slips if slip.epoch}),
         "answer_expires_at_s": min(expiries, default=None),
         "due_day": due_day(min(due)) if due else _unfinished(access),
+        "held": 1 if any(found.held and not found.erased for found in access.recordings) else None,
+        "erased_days": sorted(
+            {due_day(found.erased_on) for found in access.recordings if found.erased_on}
+        ),
     }
 
 

@@ -335,6 +335,20 @@ class ObjectionSettled(BaseModel):
     objected: bool
 
 
+class ObjectionRead(BaseModel):
+    """A recording as whoever looks into an objection to it sees it."""
+
+    recording_id: str
+    state: str
+    objected: bool
+    objected_on: str
+    """The day; empty if it is not known."""
+    objected_by: str
+    """telephone or portal; empty if it is not known."""
+    delete_on: str
+    kept_by: tuple[str, ...]
+
+
 class SearchBody(Part):
     """Exactly one thing known about a customer."""
 

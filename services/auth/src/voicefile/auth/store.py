@@ -81,6 +81,8 @@ class Hold(Struct, frozen=True, omit_defaults=True):
     reference: bytes
     """VFE1 kind 3, role hold, under the data key: under which reference its keepers file it."""
     placed_on: str
+    placed_by: str = ""
+    """The principal; not known of holds that are older than this field."""
 
 
 class Recording(Struct, frozen=True, omit_defaults=True):
@@ -111,6 +113,10 @@ class Recording(Struct, frozen=True, omit_defaults=True):
     answer: SealedAnswer | None = None
     objected: bool = False
     """The customer says that this is not their contract."""
+    objected_on: str = ""
+    """On which day; not known of objections that are older than this field, as is the next."""
+    objected_by: str = ""
+    """By which way: telephone or portal."""
     keep_until: str = ""
     """The day before which the law wants it kept; empty: the policy alone counts."""
     hold: Hold | None = None
@@ -219,13 +225,16 @@ ACCESS = Collection(
         Index("epoch", "epochs"),
         Index("answer", "answer_expires_at_s"),
         Index("due", "due_day"),
+        Index("held", "held"),
+        Index("erased", "erased_days"),
     ),
 )
-"""Document id: the credential id. Beside the fields of Access stand four that only indexes need
+"""Document id: the credential id. Beside the fields of Access stand six that only indexes need
 and nothing is decided by: `blob_names`, `epochs` (those that wrap something here),
-`answer_expires_at_s` (the next answer to go, or None) and `due_day` (the next day on which
-something here is to be erased, as an ordinal, or None). Rotation writes every living document
-anew within a week, so what stands beside is never older than that."""
+`answer_expires_at_s` (the next answer to go, or None), `due_day` (the next day on which
+something here is to be erased, as an ordinal, or None), `held` (1 if something here is held, or
+None) and `erased_days` (on which something here was erased, as ordinals). Rotation writes every
+living document anew within a week, so what stands beside is never older than that."""
 
 DIRECTORY = Collection("directory", indexes=(Index("claimed_on", "claimed_at_s"),))
 """Document id: the access ID's locator. Body: {tenant, credential, claimed_at_s}; the time goes

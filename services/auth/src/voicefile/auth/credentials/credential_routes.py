@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request
 
 from voicefile.auth.credentials import change_credential as change
 from voicefile.auth.credentials.change_credential import Order
+from voicefile.auth.credentials.read_objection import read_objection
 from voicefile.auth.credentials.reissue import reissue
 from voicefile.auth.credentials.search_customers import Hit, Search, search_customers
 from voicefile.auth.credentials.settle_objection import settle_objection
@@ -21,6 +22,7 @@ from voicefile.auth.schemas import (
     CustomersFound,
     Id,
     LetterBody,
+    ObjectionRead,
     ObjectionSettled,
     PinAnswer,
     PurposeCode,
@@ -111,8 +113,18 @@ def credential_router(ports: Ports) -> APIRouter:
 
 
 def objection_router(ports: Ports) -> APIRouter:
-    """How an objection to a recording is settled."""
+    """How an objection to a recording is looked into, and settled."""
     router = APIRouter(prefix="/v1/recordings/{recording}/objection", tags=["customers"])
+
+    @router.get("")
+    async def read(
+        request: Request,
+        recording: Annotated[Id, Path()],
+        by: Principal = Depends(_SETTLER),
+        purpose: PurposeHeader = None,
+    ) -> ObjectionRead:
+        order = order_of(request, by, purpose)
+        return _objection(await read_objection(recording, order=order, ports=ports))
 
     @router.delete("")
     async def settled(
@@ -133,6 +145,18 @@ def order_of(request: Request, by: Principal, purpose: PurposeCode | None) -> Or
     if by.role is not Role.PARTNER and purpose is None:
         raise PurposeMissing
     return Order(by=by, purpose=purpose_of(purpose), request_id=request.state.request_id)
+
+
+def _objection(recording: Recording) -> ObjectionRead:
+    return ObjectionRead(
+        recording_id=recording.id,
+        state=recording.state.value,
+        objected=recording.objected,
+        objected_on=recording.objected_on,
+        objected_by=recording.objected_by,
+        delete_on=recording.due_on,
+        kept_by=recording.kept_by,
+    )
 
 
 def _search(body: SearchBody, order: Order) -> Search:

@@ -37,7 +37,8 @@ async def settle_objection(recording_id: str, *, order: Order, ports: Ports) -> 
         if not found.recording.objected:
             await ports.deeds.record(deed)
             return found.recording
-        settled = as_held(replace(found.recording, objected=False))
+        without = replace(found.recording, objected=False, objected_on="", objected_by="")
+        settled = as_held(without)
         try:
             await write_recording(found.access, settled, deed, ports=ports)
         except VersionConflict:

@@ -37,6 +37,7 @@ from voicefile.auth.schemas import Id
 from voicefile.auth.store import Recording
 from voicefile.auth.tenants.admin_routes import record_look, rules_of
 from voicefile.auth.tenants.open_tenant import reopen_tenant
+from voicefile.auth.tenants.principals import name_of
 from voicefile.auth.tenants.scopes import Scope
 from voicefile.deeds.deed import Actor
 from voicefile.identity.guard import caller, open_to_all
@@ -102,8 +103,8 @@ def erasure_router(ports: Ports) -> APIRouter:
     async def waiting(request: Request, by: Principal = Depends(_ADMIN)) -> ErasuresAnswer:
         await record_look(by, request, ports=ports)
         order = Order(by=by)
-        found = [_asked(stored) async for stored in pending(order=order, ports=ports)]
-        return ErasuresAnswer(erasures=found)
+        found = [stored async for stored in pending(order=order, ports=ports)]
+        return ErasuresAnswer(erasures=[await _named(each, ports=ports) for each in found])
 
     @router.post("/{erasure}/confirmation")
     async def confirmed(
@@ -191,6 +192,11 @@ def _asked(stored: Stored[ErasureAsked]) -> ErasureAnswer:
         asked_at=_utc(asked.asked_at_s),
         expires_at=_utc(asked.expires_at_s),
     )
+
+
+async def _named(stored: Stored[ErasureAsked], *, ports: Ports) -> ErasureAnswer:
+    name = await name_of(stored.record.asked_by, tenant=stored.tenant, ports=ports)
+    return _asked(stored).model_copy(update={"asked_by_name": name})
 
 
 async def _preview(moved: AsyncIterator[Moved], *, today: str) -> PreviewAnswer:

@@ -53,6 +53,8 @@ class ErasureAnswer(BaseModel):
     what: What
     object_id: str
     asked_by: str
+    asked_by_name: str = Field(default="", repr=False)
+    """Told to administrators, where they read what waits."""
     purpose: str
     asked_at: str
     expires_at: str
@@ -112,3 +114,45 @@ class PreviewAnswer(BaseModel):
     due_at_once: int
     """Due today or before, and not held: erased within the hour."""
     days: list[DayMoved]
+
+
+class HoldListed(BaseModel):
+    """A legal hold, to whoever answers for it."""
+
+    placed_on: str
+    placed_by: str
+    """The principal; empty if it is not known."""
+    placed_by_name: str = Field(default="", repr=False)
+    """Told to administrators only."""
+    purpose: str
+    reference: str = Field(repr=False)
+
+
+class ObjectionListed(BaseModel):
+    """When and by which way a customer objected; empty where it is not known."""
+
+    on: str
+    by: str
+
+
+class KeptListed(BaseModel):
+    """One recording of a list: random ids, days, and what stands against erasing it."""
+
+    recording_id: str
+    credential_id: str
+    state: str
+    stored_on: str
+    delete_on: str
+    """The planned day; of an erased one, what it was."""
+    retention_class: str
+    kept_by: tuple[str, ...]
+    hold: HoldListed | None = None
+    objection: ObjectionListed | None = None
+    erased_on: str | None = None
+
+
+class KeptListAnswer(BaseModel):
+    """A page of a list; `cursor` asks for the next one, and is null on the last."""
+
+    recordings: list[KeptListed]
+    cursor: str | None

@@ -34,7 +34,7 @@ async def place_hold(recording_id: str, reference: str, *, order: Order, ports: 
             raise ChangeNotPossible
         sealed = await sealed_reference(recording, reference, tenant=tenant, custody=ports.custody)
         placed_on = day_of(int(ports.now_s() * 1000))
-        hold = Hold(code_of(order.purpose), sealed, placed_on)
+        hold = Hold(code_of(order.purpose), sealed, placed_on, order.by.id)
         return as_held(replace(recording, hold=hold))
 
     action = Action.ACTION_RECORDING_HELD

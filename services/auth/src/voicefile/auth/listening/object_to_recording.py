@@ -7,6 +7,7 @@ itself, and said twice it is said once.
 from msgspec.structs import replace
 
 from voicefile.auth.change_recording import write_recording
+from voicefile.auth.issuing.admission import day_of
 from voicefile.auth.listening.access_errors import Busy, NotHearable
 from voicefile.auth.listening.doors import Doors
 from voicefile.auth.listening.listeners import Listener, listener_of, recording_of
@@ -15,6 +16,7 @@ from voicefile.auth.refusals import refusal_told
 from voicefile.auth.store import Access, Recording, RecordingState
 from voicefile.deeds.deed import Action, Deed
 from voicefile.docstore.port import VersionConflict
+from voicefile.identity.guard import TELEPHONE_PREFIX
 
 
 async def object_to_recording(
@@ -32,15 +34,25 @@ async def object_to_recording(
         )
         async with refusal_told(doors.ports.deeds, deed, NotHearable):
             access, before = _own(listener, recording_id)
-        held = replace(before, state=RecordingState.HELD, objected=True)
-        if held == before:
-            return held
+        if before.objected and before.state is RecordingState.HELD:
+            return before
+        held = replace(
+            before,
+            state=RecordingState.HELD,
+            objected=True,
+            objected_on=before.objected_on or day_of(int(doors.ports.now_s() * 1000)),
+            objected_by=before.objected_by or _way(bearer),
+        )
         try:
             await write_recording(access, held, deed, ports=doors.ports)
         except VersionConflict:
             continue
         return held
     raise Busy
+
+
+def _way(bearer: str) -> str:
+    return "telephone" if bearer.startswith(TELEPHONE_PREFIX) else "portal"
 
 
 def _own(listener: Listener, recording_id: str) -> tuple[Stored[Access], Recording]:

@@ -124,6 +124,12 @@ async def all_principals(tenant: str, *, ports: Ports) -> AsyncIterator[tuple[st
         yield stored.id, stored.record, await _name(stored, ports=ports)
 
 
+async def name_of(principal_id: str, *, tenant: str, ports: Ports) -> str:
+    """The name of somebody of the tenant, for its admin; empty for whoever has none there."""
+    stored = await ports.principals.of(tenant).get(principal_id) if principal_id else None
+    return "" if stored is None else await _name(stored, ports=ports)
+
+
 async def _deactivate(stored: Stored[Principal], *, deed: Deed, ports: Ports) -> None:
     # The username is free again; the secrets are gone.
     removed = replace(
