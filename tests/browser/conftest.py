@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.journeys.test_telephone_port import voices
 
 CHROMIUM = next(
     (
@@ -31,17 +32,20 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """What var/demo.json says of a vault started like `make run` starts it."""
-    data = tmp_path_factory.mktemp("vault")
+    """What var/demo.json says of a vault started like `make run` starts it, and its edges' port."""
+    data, telephone = tmp_path_factory.mktemp("vault"), free_port()
+    voices(data)
     environment = os.environ | {
         "VOICEFILE_DATA_DIR": str(data),
         "VOICEFILE_PORT": str(free_port()),
         "VOICEFILE_HEALTH_PORT": str(free_port()),
+        "VOICEFILE_TELEPHONE_PORT": str(telephone),
     }
     command = [str(Path(sys.executable).with_name("voicefile")), "demo"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as vault:
         try:
-            yield _known(data / "demo.json", vault)
+            known = _known(data / "demo.json", vault)
+            yield known | {"telephone": telephone, "edges": str(data / "edges")}
         finally:
             vault.terminate()
             vault.wait(timeout=30)

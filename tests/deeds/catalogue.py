@@ -78,6 +78,7 @@ ROUTES: Final[dict[str, Writes]] = {
     ),
     "POST /auth/v1/tenant/restoration": Writes(("tenant-changed",)),
     "POST /auth/v1/retention-previews": Writes(("administration-read",)),
+    "GET /auth/v1/retention/{listing}": Writes(("administration-read",)),
     # auth: erasing
     "PUT /auth/v1/recordings/{recording}/hold": Writes(("recording-held",), ("recording-held",)),
     "DELETE /auth/v1/recordings/{recording}/hold": Writes(("hold-lifted",), ("hold-lifted",)),
@@ -112,6 +113,9 @@ ROUTES: Final[dict[str, Writes]] = {
         ("letter-changed",),
         ("letter-changed",),
         note="a letter that came back: `credential-undelivered`",
+    ),
+    "GET /auth/v1/recordings/{recording}/objection": Writes(
+        ("recordings-listed",), ("recordings-listed",)
     ),
     "DELETE /auth/v1/recordings/{recording}/objection": Writes(
         ("objection-settled",), ("objection-settled",)
@@ -237,6 +241,31 @@ ROUTES: Final[dict[str, Writes]] = {
     ),
     "GET /portal/care/recordings/{recording_id}": Writes(
         ("recordings-listed",), ("recordings-listed",)
+    ),
+    "GET /portal/care/recordings/{recording_id}/objection": Writes(
+        ("recordings-listed",), ("recordings-listed",)
+    ),
+    "POST /portal/care/recordings/{recording_id}/objection": Writes(
+        ("objection-settled",),
+        ("objection-settled",),
+        note="the page that follows is one to look at",
+    ),
+    "GET /portal/care/erasures": Writes(("administration-read",)),
+    "GET /portal/care/erasures/asked/{erasure_id}": Writes(("administration-read",)),
+    "POST /portal/care/erasures/asked/{erasure_id}/approval": Writes(
+        ("recording-erased", "customer-erased"),
+        ("recording-erased",),
+        note="one for each recording, one if it was the customer's last; a tenant's: "
+        "`tenant-closed` instead; refused, what waits is read once more",
+    ),
+    "POST /portal/care/erasures/asked/{erasure_id}/rejection": Writes(
+        ("erasure-withdrawn", "administration-read"), ("erasure-withdrawn",)
+    ),
+    "GET /portal/care/erasures/rules": Writes(("administration-read",)),
+    "POST /portal/care/erasures/rules": Writes(("administration-read", "administration-read")),
+    "GET /portal/care/erasures/{listing}": Writes(("administration-read",)),
+    "GET /portal/care/certificates/{recording_id}": Writes(
+        ("certificate-read",), ("certificate-read",)
     ),
     "GET /portal/care/recordings/{recording_id}/evidence": EVIDENCE,
     "GET /portal/care/recordings/{recording_id}/{part}": Writes(

@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.isolation.rows import Ask, Cell, Position
-from tests.isolation.who import AGENTS, CALLERS, CUSTOMERS, EVERYBODY, HOLDERS, Who
+from tests.isolation.who import (
+    ADMINS,
+    AGENTS,
+    AUDITORS,
+    CALLERS,
+    CUSTOMERS,
+    EVERYBODY,
+    HOLDERS,
+    Who,
+)
 from tests.isolation.world import ANSWER, Thing
 
 from voicefile.portal.forms import csrf_of
@@ -131,9 +140,30 @@ async def a_purpose(_: Cell) -> Ask:
     return Ask(params={"purpose": "complaint"})
 
 
+async def a_settling(cell: Cell) -> Ask:
+    return signed_form(cell, reason="dispute", sure="yes")
+
+
+async def an_approval(cell: Cell) -> Ask:
+    return signed_form(cell, typed=cell.owner.asked_to_erase.get(cell.value, "")[:8])
+
+
+async def other_rules(cell: Cell) -> Ask:
+    return signed_form(cell, **{"scope": "", "days.contract": "30"})
+
+
+def a_listing(listing: str) -> Asker:
+    async def asked(_: Cell) -> Ask:
+        return Ask(path={"listing": listing})
+
+    return asked
+
+
 OPEN_SOME = frozenset({Who.NOBODY, Who.CUSTOMER, Who.CARE, Who.PORTAL})
+DECIDE_SOME = frozenset({Who.NOBODY, Who.CUSTOMER, Who.CARE, Who.ADMIN})
 ONE = "/portal/recordings/{recording_id}"
 CARES_ONE = "/portal/care/recordings/{recording_id}"
+ASKED = "/portal/care/erasures/asked/{erasure_id}"
 LISTENERS = CUSTOMERS | AGENTS
 PAGES = (
     Page("GET /portal/", EVERYBODY, held=303),
@@ -190,6 +220,65 @@ PAGES = (
     Page(f"GET {CARES_ONE}/{{part}}", LISTENERS, thing=Thing.RECORDING, ask=audio),
     Page(f"GET {CARES_ONE}/{{part}}", LISTENERS, thing=Thing.RECORDING, ask=peaks),
     Page(f"GET {CARES_ONE}/evidence", LISTENERS, thing=Thing.RECORDING, ask=a_purpose),
+    Page(
+        f"GET {CARES_ONE}/objection",
+        AGENTS | ADMINS,
+        thing=Thing.RECORDING,
+        ask=a_purpose,
+        unknown=CUSTOMERS,
+    ),
+    Page(
+        f"POST {CARES_ONE}/objection",
+        AGENTS | ADMINS,
+        ok=303,
+        thing=Thing.RECORDING,
+        ask=a_settling,
+        unknown=CUSTOMERS,
+    ),
+    Page("GET /portal/care/erasures", ADMINS, unknown=CUSTOMERS),
+    Page(
+        f"GET {ASKED}",
+        ADMINS,
+        thing=Thing.ERASURE,
+        unknown=CUSTOMERS,
+        spends=True,  # nothing; but what stands may have been used up by others
+        tried_by=DECIDE_SOME,
+    ),
+    Page(
+        f"POST {ASKED}/approval",
+        ADMINS,
+        thing=Thing.ERASURE,
+        ask=an_approval,
+        unknown=CUSTOMERS,
+        spends=True,
+        tried_by=DECIDE_SOME,
+    ),
+    Page(
+        f"POST {ASKED}/rejection",
+        ADMINS,
+        thing=Thing.ERASURE,
+        ask=a_sign_out,
+        unknown=CUSTOMERS,
+        spends=True,
+        tried_by=DECIDE_SOME,
+    ),
+    *(
+        Page(
+            "GET /portal/care/erasures/{listing}",
+            ADMINS | AUDITORS,
+            ask=a_listing(listing),
+            unknown=CUSTOMERS,
+        )
+        for listing in ("planned", "held", "erased")
+    ),
+    Page("GET /portal/care/erasures/rules", ADMINS, unknown=CUSTOMERS),
+    Page("POST /portal/care/erasures/rules", ADMINS, ask=other_rules, unknown=CUSTOMERS),
+    Page(
+        "GET /portal/care/certificates/{recording_id}",
+        ADMINS | AUDITORS,
+        thing=Thing.ERASED_RECORDING,
+        unknown=CUSTOMERS,
+    ),
     # The last one: whoever signed out sees nothing any more.
     Page("POST /portal/sign-out", CUSTOMERS, ok=303, ask=a_sign_out, spends=True),
 )

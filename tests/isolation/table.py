@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pyotp
-from tests.isolation.rows import Ask, Cell, Position, Row, without_refusals
+from tests.isolation.rows import Ask, Asker, Cell, Position, Row, without_refusals
 from tests.isolation.who import (
     ADMINS,
     AGENTS,
@@ -103,6 +103,13 @@ async def a_policy(_: Cell) -> Ask:
 
 async def a_preview(_: Cell) -> Ask:
     return Ask(json={"rules": {"retention_days": {"contract": 30}}})
+
+
+def a_listing(listing: str) -> Asker:
+    async def asked(_: Cell) -> Ask:
+        return Ask(path={"listing": listing})
+
+    return asked
 
 
 async def a_hold(_: Cell) -> Ask:
@@ -331,6 +338,10 @@ AUTH = (
     # Nobody here is closed, and a restored tenant is as it was.
     Row("POST /auth/v1/tenant/restoration", ADMINS, ok=204),
     Row("POST /auth/v1/retention-previews", ADMINS, ask=a_preview),
+    *(
+        Row("GET /auth/v1/retention/{listing}", ADMINS | AUDITORS, ask=a_listing(listing))
+        for listing in ("planned", "held", "erased")
+    ),
     Row(
         "PUT /auth/v1/recordings/{recording}/hold",
         AGENTS | ADMINS,
@@ -403,6 +414,11 @@ AUTH = (
         thing=Thing.SPARE_CREDENTIAL,
         ask=a_letter,
         spends=True,
+    ),
+    Row(
+        "GET /auth/v1/recordings/{recording}/objection",
+        AGENTS | ADMINS,
+        thing=Thing.RECORDING,
     ),
     Row(
         "DELETE /auth/v1/recordings/{recording}/objection",

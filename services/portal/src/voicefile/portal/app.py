@@ -13,9 +13,18 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from voicefile.chassis.limits import BodyLimit
 from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.identity.guard import open_to_all
-from voicefile.portal import care_routes, cookies, customer_routes, vault
+from voicefile.portal import (
+    care_routes,
+    cookies,
+    customer_routes,
+    erasure_routes,
+    objection_routes,
+    rules_routes,
+    vault,
+)
 from voicefile.portal.customer_routes import SEE_OTHER
 from voicefile.portal.forms import FormRefused
+from voicefile.portal.keeping import Keeping
 from voicefile.portal.pages import Pages
 from voicefile.portal.settings import PortalSettings
 from voicefile.portal.vault import Vault
@@ -37,7 +46,16 @@ def build(settings: PortalSettings, *, client: httpx.AsyncClient) -> Service:
     )
     app.state.pages = Pages.load(settings)
     app.state.vault = Vault(client, timeout_s=settings.answer_timeout_s)
-    serve_routes(app, customer_routes.router, care_routes.router)
+    app.state.keeping = Keeping(app.state.vault)
+    serve_routes(
+        app,
+        customer_routes.router,
+        # Before those of care: a recording's objection is not a part of its sound.
+        objection_routes.router,
+        rules_routes.router,
+        erasure_routes.router,
+        care_routes.router,
+    )
     _serve_static(app)
     _show_refusals(app)
     return Service(name="portal", public=app)

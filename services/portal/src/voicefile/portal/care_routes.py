@@ -11,6 +11,7 @@ from voicefile.portal.customer_routes import SEE_OTHER, keep_device, stream, vis
 from voicefile.portal.forms import check_csrf, read_form
 from voicefile.portal.pages import Pages
 from voicefile.portal.player import only, player_page
+from voicefile.portal.staff import ADMIN, AUDITOR, staff_of
 from voicefile.portal.vault import Vault
 
 PURPOSES: Final = ("customer-request", "complaint", "dispute", "quality", "legal", "authority")
@@ -28,7 +29,11 @@ router = APIRouter(prefix="/care", dependencies=[anybody])
 @router.get("")
 async def start(request: Request) -> Response:
     pages: Pages = request.app.state.pages
-    if cookies.read(request, cookies.CARE):
+    token = cookies.read(request, cookies.CARE)
+    if token:
+        role = staff_of(token).role
+        if role in (ADMIN, AUDITOR):
+            return pages.page(request, "care_home.html", area="care", session=token, role=role)
         return _search_page(request)
     notices = {"out": "signed_out", "over": "session_over"}
     notice = notices.get(request.query_params.get("session", ""), "")

@@ -18,7 +18,9 @@ class FormRefused(Exception):
     """Not a form of ours: too large, not urlencoded, or sent from somebody else's page."""
 
 
-async def read_form(request: Request, *, bytes_max: int) -> dict[str, str]:
+async def read_form(
+    request: Request, *, bytes_max: int, fields_max: int = FIELDS_MAX
+) -> dict[str, str]:
     """The fields of an urlencoded body. Raises FormRefused."""
     _same_origin(request.headers)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -30,7 +32,7 @@ async def read_form(request: Request, *, bytes_max: int) -> dict[str, str]:
         if len(body) > bytes_max:
             raise FormRefused
     try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=fields_max)
     except (UnicodeDecodeError, ValueError):
         raise FormRefused from None
     return dict(pairs)

@@ -88,6 +88,10 @@ class Pages:
             html, status_code=status, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         )
 
+    def texts(self, request: Request) -> Mapping[str, str]:
+        """The words of the visitor's language."""
+        return self.catalogues[self.language(request)].texts
+
     def shown(self, recording: Mapping[str, Any], request: Request) -> dict[str, Any]:
         """One recording as the templates show it: dates and lengths in the visitor's way."""
         language = self.language(request)
@@ -97,9 +101,9 @@ class Pages:
             "id": recording["recording_id"],
             "title": recording.get("contract_kind", ""),
             "contract_reference": recording.get("contract_reference", ""),
-            "recorded_at": _moment(recording.get("recorded_at", ""), language),
+            "recorded_at": moment(recording.get("recorded_at", ""), language),
             "duration": _length(int(recording.get("duration_ms", 0))),
-            "delete_on": _day(recording.get("delete_on", ""), language),
+            "delete_on": day(recording.get("delete_on", ""), language),
             "state": state,
             "heard": bool(recording.get("heard", hearable)),
             "objected": bool(recording.get("objected", False)),
@@ -113,7 +117,7 @@ class Pages:
         role, purpose = hearing["role"], hearing["purpose"]
         at = datetime.fromtimestamp(int(hearing["at_ms"]) / 1000, tz=UTC)
         return {
-            "at": f"{_moment(at.isoformat(), language)} (UTC)",
+            "at": f"{moment(at.isoformat(), language)} (UTC)",
             "who": texts.get(f"heard_{role}", texts["heard_other"]),
             "purpose": texts.get(f"purpose_{purpose}", "–"),
             "how": texts["heard_downloaded" if hearing["downloaded"] else "heard_listened"],
@@ -125,7 +129,8 @@ def _length(milliseconds: int) -> str:
     return f"{minutes}:{seconds:02d}"
 
 
-def _moment(written: str, language: str) -> str:
+def moment(written: str, language: str) -> str:
+    """A time as its readers write it; a dash for none."""
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
@@ -133,7 +138,8 @@ def _moment(written: str, language: str) -> str:
     return at.strftime("%d.%m.%Y, %H:%M Uhr" if language == "de" else "%d %B %Y, %H:%M")
 
 
-def _day(written: str, language: str) -> str:
+def day(written: str, language: str) -> str:
+    """A day as its readers write it; a dash for none."""
     try:
         at = datetime.fromisoformat(written)
     except ValueError:

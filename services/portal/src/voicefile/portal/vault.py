@@ -6,18 +6,31 @@ VaultError
 ├── SessionOver      the session is not known any more
 ├── NotThere         missing, foreign, or not to be heard
 ├── TooMany          too many attempts from this address
+├── StandsAgainst    something stands against it: who asks, what was typed, a hold, the law
 ├── ProofPending     the log has no proof of the recording yet
 └── Unavailable      the vault can't answer now
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 CLIENT_ADDRESS = "Voicefile-Client-Address"
 DEVICE = "Voicefile-Device"
+STANDS_AGAINST: Final = frozenset(
+    {
+        "second-person-required",
+        "confirmation-mistyped",
+        "recording-held",
+        "kept-by-law",
+        "change-not-possible",
+        "changed-meanwhile",
+        "tenant-closed",
+    }
+)
+"""What a decision about somebody's recording can meet; pages have a sentence for each."""
 _PROBLEM = "urn:voicefile:problem:"
 
 
@@ -43,6 +56,14 @@ class NotThere(VaultError):
 
 class TooMany(VaultError):
     """Too many attempts from this address."""
+
+
+class StandsAgainst(VaultError):
+    """Something stands against it; `slug` says what, as the vault's problems are called."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
 
 
 class ProofPending(VaultError):
@@ -84,56 +105,54 @@ class Vault:
 
     async def sign_in(self, access_id: str, pin: str, *, visitor: Visitor) -> SignedIn:
         body = {"access_id": access_id, "pin": pin}
-        answer = await self._send("POST", "/auth/v1/customer-sessions", visitor.headers, body)
-        return _signed_in(_checked(answer, unauthorised=Refused))
+        answer = await self.send("POST", "/auth/v1/customer-sessions", visitor.headers, body)
+        return _signed_in(checked(answer, unauthorised=Refused))
 
     async def answer(self, challenge: str, answer: str, *, visitor: Visitor) -> SignedIn:
         body = {"challenge": challenge, "answer": answer}
         path = "/auth/v1/customer-sessions/answers"
         return _signed_in(
-            _checked(await self._send("POST", path, visitor.headers, body), unauthorised=Refused)
+            checked(await self.send("POST", path, visitor.headers, body), unauthorised=Refused)
         )
 
     async def sign_out(self, token: str) -> None:
         path = "/auth/v1/customer-sessions/current"
-        _checked(await self._send("DELETE", path, _bearer(token)))
+        checked(await self.send("DELETE", path, bearer(token)))
 
     async def care_sign_in(
         self, username: str, password: str, totp: str, *, visitor: Visitor
     ) -> str:
         body = {"username": username, "password": password, "totp": totp}
-        answer = await self._send("POST", "/auth/v1/staff-sessions", visitor.headers, body)
-        return str(_checked(answer, unauthorised=Refused)["access_token"])
+        answer = await self.send("POST", "/auth/v1/staff-sessions", visitor.headers, body)
+        return str(checked(answer, unauthorised=Refused)["access_token"])
 
     async def search(
         self, token: str, field_name: str, value: str, *, purpose: str
     ) -> list[dict[str, Any]]:
-        headers = _bearer(token, purpose)
-        answer = await self._send(
-            "POST", "/auth/v1/customer-searches", headers, {field_name: value}
-        )
-        found = _checked(answer)
+        headers = bearer(token, purpose)
+        answer = await self.send("POST", "/auth/v1/customer-searches", headers, {field_name: value})
+        found = checked(answer)
         return list(found["customers"])
 
     async def recordings(
         self, token: str, *, purpose: str = "", credential: str = ""
     ) -> list[dict[str, Any]]:
         query = {"credential": credential} if credential else {}
-        answer = await self._send(
-            "GET", "/playback/v1/recordings", _bearer(token, purpose), query=query
+        answer = await self.send(
+            "GET", "/playback/v1/recordings", bearer(token, purpose), query=query
         )
-        return list(_checked(answer)["recordings"])
+        return list(checked(answer)["recordings"])
 
     async def hearings(self, token: str, recording_id: str, *, cursor: str) -> dict[str, Any]:
         path = f"/playback/v1/recordings/{recording_id}/hearings"
         query = {"cursor": cursor} if cursor else {}
-        return _checked(await self._send("GET", path, _bearer(token), query=query))
+        return checked(await self.send("GET", path, bearer(token), query=query))
 
     async def open_stream(
         self, path: str, token: str, *, purpose: str, range_header: str, query: Mapping[str, str]
     ) -> httpx.Response:
         """An open response whose body is not read yet; the caller closes it."""
-        headers = _bearer(token, purpose) | ({"Range": range_header} if range_header else {})
+        headers = bearer(token, purpose) | ({"Range": range_header} if range_header else {})
         request = self._client.build_request(
             "GET", path, params=query, headers=headers, timeout=self._timeout_s
         )
@@ -144,18 +163,19 @@ class Vault:
         if answer.is_error and answer.status_code != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             await answer.aread()
             await answer.aclose()
-            _checked(answer)
+            checked(answer)
         return answer
 
-    async def _send(
+    async def send(
         self,
         method: str,
         path: str,
         headers: Mapping[str, str],
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
         *,
         query: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        """One question; the answer as it came. Raises Unavailable."""
         try:
             return await self._client.request(
                 method, path, json=body, params=query, headers=headers, timeout=self._timeout_s
@@ -164,7 +184,8 @@ class Vault:
             raise Unavailable from None
 
 
-def _bearer(token: str, purpose: str = "") -> dict[str, str]:
+def bearer(token: str, purpose: str = "") -> dict[str, str]:
+    """The headers of whoever is signed in. Raises SessionOver."""
     if not token:
         # Nobody signed in here. And over a network a header that ends in a blank can't be sent:
         # the vault would seem to be away.
@@ -172,11 +193,17 @@ def _bearer(token: str, purpose: str = "") -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} | ({"Purpose": purpose} if purpose else {})
 
 
-def _checked(
-    answer: httpx.Response, *, unauthorised: type[VaultError] = SessionOver
+def checked(
+    answer: httpx.Response,
+    *,
+    unauthorised: type[VaultError] = SessionOver,
+    against: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
+    """What was answered. Raises a VaultError; StandsAgainst for a problem named in `against`."""
     if answer.is_success:
         return dict(answer.json()) if answer.content else {}
+    if _slug(answer) in against:
+        raise StandsAgainst(_slug(answer))
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         raise Mistyped if _slug(answer) == "mistyped-access-id" else Refused
     if _slug(answer) == "proof-pending":
