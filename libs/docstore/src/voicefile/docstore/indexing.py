@@ -1,6 +1,6 @@
 """What an index sees of a body: the values at a dotted path, across lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeGuard
 
 from voicefile.docstore.port import Value
@@ -13,21 +13,23 @@ INT_MAX = 2**63 - 1
 
 def indexed_values(body: Mapping[str, Value], path: str) -> frozenset[Indexed]:
     """Every str, bytes and int at `path`; where the path crosses a list, every element counts."""
-    nodes: list[Value] = [body]
-    for part in path.split("."):
-        nodes = _flat([node.get(part) for node in nodes if isinstance(node, dict)])
-    return frozenset(node for node in nodes if _is_indexed(node))
+    first, _, rest = path.partition(".")
+    found: list[Indexed] = []
+    _gather(body.get(first), rest, found)
+    return frozenset(found)
 
 
-def _flat(nodes: Sequence[Value]) -> list[Value]:
-    """The same with each list's elements in its place, however deep."""
-    flat: list[Value] = []
-    for node in nodes:
-        if isinstance(node, (list, tuple)):
-            flat += _flat(node)
-        else:
-            flat.append(node)
-    return flat
+def _gather(node: Value, path: str, found: list[Indexed]) -> None:
+    # Asked of every index at every write, so what is most frequent comes first.
+    if isinstance(node, (list, tuple)):
+        for element in node:
+            _gather(element, path, found)
+    elif path:
+        if isinstance(node, dict):
+            first, _, rest = path.partition(".")
+            _gather(node.get(first), rest, found)
+    elif _is_indexed(node):
+        found.append(node)
 
 
 def _is_indexed(node: Value) -> TypeGuard[Indexed]:
