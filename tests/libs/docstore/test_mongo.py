@@ -139,6 +139,17 @@ async def test_a_changed_note_leaves_a_grave_and_others_leave_nothing(
     assert [row["_id"] for row in behind["notes"].find()] == ["changed"]
 
 
+async def test_a_silent_collection_is_not_asked_for_events(
+    store: MongoDocStore, behind: Any
+) -> None:
+    # Planted behind the store's back: it says only who was asked.
+    for name in (THINGS.name, LEASES.name):
+        row = {"tenant": "t", "version": 1, "body": b"\x80", "revision": 1, "lives": 1}
+        event = {"id": "e1", "topic": "topic.v1", "key": "key", "payload": b""}
+        behind[name].insert_one({"_id": "a", **row, "pending": [event], "since": 1})
+    assert [collection for collection, _ in await store.pending()] == [THINGS]
+
+
 async def test_who_died_while_settling_leaves_nothing_that_waits_for_ever(
     store: MongoDocStore, behind: Any
 ) -> None:

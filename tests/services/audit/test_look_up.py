@@ -22,7 +22,7 @@ from voicefile.audit.look_up import Bounds, Cursor, Wanted, look_up
 from voicefile.audit.prove import Entry, read_entries, read_head
 from voicefile.audit.releases import ReleaseWatch
 from voicefile.audit.settings import AuditSettings
-from voicefile.audit.store import SEGMENTS
+from voicefile.audit.store import INDEXED, SEGMENTS
 from voicefile.contracts.deed.v1 import Action, Deed, Event, Outcome, Role
 from voicefile.docstore.port import Collection, DocStore
 from voicefile.eventbus.port import Event as BusEvent
@@ -241,8 +241,8 @@ async def test_another_tenants_deeds_are_never_found(
 
 async def test_indexing_again_changes_nothing(docs, tenant, log) -> None:
     before = await everything(docs, tenant, Wanted(actor=ACTORS[0]))
-    document = await docs.get(Collection("indexed"), tenant)
-    await docs.delete(Collection("indexed"), document)
+    document = await docs.get(INDEXED, tenant)
+    await docs.delete(INDEXED, document)
     await indexed(docs, tenant)
     assert await everything(docs, tenant, Wanted(actor=ACTORS[0])) == before
 

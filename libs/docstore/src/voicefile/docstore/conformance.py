@@ -36,7 +36,8 @@ THINGS = Collection(
 )
 PLAIN = Collection("plain")
 NOTES = Collection("notes", ephemeral=True)
-COLLECTIONS = (THINGS, PLAIN, NOTES)
+SILENT = Collection("silent", silent=True)
+COLLECTIONS = (THINGS, PLAIN, NOTES, SILENT)
 
 TENANT = "aa" * 16
 OTHER = "bb" * 16

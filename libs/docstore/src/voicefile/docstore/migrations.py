@@ -18,7 +18,7 @@ from voicefile.docstore.port import (
     StoreIsNewer,
 )
 
-MIGRATIONS = Collection("migrations")
+MIGRATIONS = Collection("migrations", silent=True)
 """Which steps this store has behind it. To be declared by every service that has steps."""
 
 _STEPS_MAX = 10_000

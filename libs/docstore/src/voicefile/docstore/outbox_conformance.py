@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from voicefile.docstore.conformance import NOTES, PLAIN, TENANT, THINGS, event, thing
+from voicefile.docstore.conformance import NOTES, PLAIN, SILENT, TENANT, THINGS, event, thing
 from voicefile.docstore.pending import carrying
 from voicefile.docstore.port import Collection, DocStore, Document, DocumentExists, VersionConflict
 
@@ -40,6 +40,22 @@ class DocStoreOutboxConformance:
         await store.settle(PLAIN, "a", {"e1"})
         again = await store.replace(PLAIN, replace(stored, body={"n": 2}, pending=()))
         assert (again.version, again.pending) == (stored.version + 1, ())
+        assert await store.pending() == []
+
+    async def test_no_event_gets_into_a_silent_collection(self, store: DocStore) -> None:
+        # Nobody would look for it there, so none may come in by any door.
+        stored = await store.insert(SILENT, thing("a", n=1))
+        loud = carrying(stored, event("e1"))
+        with pytest.raises(ValueError, match="silent"):
+            await store.insert(SILENT, carrying(thing("b"), event("e2")))
+        with pytest.raises(ValueError, match="silent"):
+            await store.insert_many(SILENT, [thing("b"), carrying(thing("c"), event("e2"))])
+        with pytest.raises(ValueError, match="silent"):
+            await store.replace(SILENT, loud)
+        with pytest.raises(ValueError, match="silent"):
+            await store.replace_many(SILENT, [loud])
+        assert await store.scan(SILENT) == [stored]
+        await store.delete(SILENT, await store.replace(SILENT, replace(stored, body={"n": 2})))
         assert await store.pending() == []
 
     async def test_a_replace_adds_events_and_drops_none(self, store: DocStore) -> None:

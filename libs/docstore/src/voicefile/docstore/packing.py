@@ -30,6 +30,8 @@ class Prepared:
 
 def prepare(collection: Collection, document: Document) -> Prepared:
     """Encodes on the caller's thread; a value that cannot be stored is the caller's error."""
+    if collection.silent and document.pending:
+        raise ValueError(f"{collection.name} is declared silent: no relay would find the event")
     body = _encode(document.body)
     try:
         # Indexes see what a later reader will see: the decoded form, not enums or tuples.

@@ -79,6 +79,12 @@ class Collection:
     indexes: tuple[Index, ...] = ()
     ephemeral: bool = False
     """A document disappears when its last pending event is settled: standalone deeds."""
+    silent: bool = False
+    """Its documents never carry events: a write that brings one is refused, and no relay asks.
+
+    One that is to speak after all takes two releases: while instances that call it silent run,
+    nothing may write an event into it, for as leaders they would never find it.
+    """
 
 
 @dataclass(frozen=True)

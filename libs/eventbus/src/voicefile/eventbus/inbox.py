@@ -15,7 +15,7 @@ from voicefile.docstore.port import (
 )
 from voicefile.eventbus.port import Event
 
-INBOX = Collection("inbox", indexes=(Index("expires", "expires_at_s"),))
+INBOX = Collection("inbox", indexes=(Index("expires", "expires_at_s"),), silent=True)
 """Document id: group and event id. To be declared by a service that uses an Inbox."""
 
 KEEP_S = 14 * 24 * 3600

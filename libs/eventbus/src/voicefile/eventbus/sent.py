@@ -22,7 +22,9 @@ from voicefile.docstore.port import (
 from voicefile.eventbus.kafka_record import Place
 from voicefile.eventbus.port import Event
 
-SENT = Collection("sent", indexes=(Index("number", "number"), Index("until", "until_s")))
+SENT = Collection(
+    "sent", indexes=(Index("number", "number"), Index("until", "until_s")), silent=True
+)
 """What was published lately. To be declared by a service whose relay keeps a journal."""
 
 KEPT_S = 24 * 3600

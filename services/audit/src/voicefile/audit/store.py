@@ -186,20 +186,21 @@ SEGMENTS = Collection(
         Index("mark", "marks"),
         Index("vouched", "vouched.recording"),
     ),
+    silent=True,
 )
-TILES = Collection("tiles")
-HEADS = Collection("heads")
-BOOTS = Collection("boots", indexes=(Index("seen", "seen_at_s"),))
-KEYS = Collection("log_keys")
-UNREADABLE = Collection("unreadable")
-COSIGNED = Collection("cosigned")
-DAY_STAMPS = Collection("day_stamps", indexes=(Index("stamped", "stamped_at_s"),))
-STAMPED_HEADS = Collection("stamped_heads")
-PULSE = Collection("pulse")
+TILES = Collection("tiles", silent=True)
+HEADS = Collection("heads", silent=True)
+BOOTS = Collection("boots", indexes=(Index("seen", "seen_at_s"),), silent=True)
+KEYS = Collection("log_keys", silent=True)
+UNREADABLE = Collection("unreadable", silent=True)
+COSIGNED = Collection("cosigned", silent=True)
+DAY_STAMPS = Collection("day_stamps", indexes=(Index("stamped", "stamped_at_s"),), silent=True)
+STAMPED_HEADS = Collection("stamped_heads", silent=True)
+PULSE = Collection("pulse", silent=True)
 """One document without content: its version moves while an instance leads."""
-FINDABLE = Collection("findable", indexes=(Index("token", "tokens"),))
-INDEXED = Collection("indexed")
-WATCHED = Collection("watched", indexes=(Index("due", "due_at_s"),))
+FINDABLE = Collection("findable", indexes=(Index("token", "tokens"),), silent=True)
+INDEXED = Collection("indexed", silent=True)
+WATCHED = Collection("watched", indexes=(Index("due", "due_at_s"),), silent=True)
 COLLECTIONS = (
     *(SEGMENTS, TILES, HEADS, BOOTS, KEYS, UNREADABLE, PULSE, DEEDS, LEASES),
     *(COSIGNED, DAY_STAMPS, STAMPED_HEADS, FINDABLE, INDEXED, WATCHED),

@@ -12,14 +12,14 @@ from voicefile.docstore.port import Collection, Index
 
 TOPIC: Final = "voicefile.backup.v1"
 """Its own: deeds and nothing else."""
-COPIED: Final = Collection("copied", indexes=(Index("run", "run"),))
+COPIED: Final = Collection("copied", indexes=(Index("run", "run"),), silent=True)
 """Document id: target ‖ blob. Body: {sha256, bytes, run}; `run` says which manifest lists it."""
-WANTED: Final = Collection("wanted", indexes=(Index("target", "target"),))
+WANTED: Final = Collection("wanted", indexes=(Index("target", "target"),), silent=True)
 """Document id: target ‖ blob. Blobs that ingest told of and that were not copied yet."""
-GRAVES: Final = Collection("graves", indexes=(Index("waiting", "waiting"),))
+GRAVES: Final = Collection("graves", indexes=(Index("waiting", "waiting"),), silent=True)
 """Document id: target ‖ what ‖ id. Body: {what, id, at_s, waiting}; kept, so that the list names
 each once however often it is told."""
-CHAINS: Final = Collection("chains")
+CHAINS: Final = Collection("chains", silent=True)
 """Document id: target ‖ list. The last note of a list, and the one that is about to be put."""
 COLLECTIONS: Final = (COPIED, WANTED, GRAVES, CHAINS, DEEDS, LEASES)
 """What backup's store has to declare."""

@@ -24,7 +24,7 @@ from voicefile.identity.ids import new_id
 from voicefile.ingest.store import TENANTS
 from voicefile.ingest.tenants import is_erased
 
-CANARIES: Final = Collection("canaries", indexes=(Index("blob", "blob", unique=True),))
+CANARIES: Final = Collection("canaries", indexes=(Index("blob", "blob", unique=True),), silent=True)
 """Document id: tenant and the drill's key, for a new key needs new canaries."""
 CANARY_BYTES: Final = 100_000
 """Two chunks: the last one, and one before it."""

@@ -22,7 +22,7 @@ RESERVATIONS = Collection(
     ),
 )
 """Document id: SHA-256 of client ‖ Idempotency-Key."""
-TENANTS = Collection("tenants")
+TENANTS = Collection("tenants", silent=True)
 """Document id: the tenant. What auth published last."""
 MANIFESTS = Collection("manifests", indexes=(Index("partner", "partner"),))
 """Document id: partner ‖ descending day."""
@@ -33,6 +33,7 @@ FEED = Collection(
         Index("partner", "partner"),
         Index("recording", "entries.recording"),
     ),
+    silent=True,
 )
 """Document id: partner ‖ descending sequence, so a partner's newest run is the first by id."""
 

@@ -17,12 +17,12 @@ CHALLENGES = Collection("challenges", indexes=(EXPIRES,))
 """Document id: the hash of the challenge."""
 LOGINS = Collection("telephone_logins", indexes=(EXPIRES,))
 """Document id: the login id."""
-THROTTLES = Collection("throttles", indexes=(EXPIRES,))
+THROTTLES = Collection("throttles", indexes=(EXPIRES,), silent=True)
 """Document id: the keyed hash of what is counted. Body: {state, expires_at_s}."""
 RELEASES = Collection("releases", indexes=(EXPIRES, Index("listening", "listening", unique=True)))
 """Document id: the release id."""
 
-OUTSTANDING = Collection("outstanding")
+OUTSTANDING = Collection("outstanding", silent=True)
 """Document id: an instance's boot id. How far it has numbered its deeds."""
 
 COLLECTIONS = (SESSIONS, CHALLENGES, LOGINS, THROTTLES, RELEASES, OUTSTANDING)
