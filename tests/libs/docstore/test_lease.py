@@ -8,6 +8,7 @@ import heapq
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ class Flaky:
         self.deaf = False
         self.held: asyncio.Event | None = None
         self.slow: asyncio.Event | None = None
+        self.asked: list[str] = []
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[None]:
@@ -90,6 +92,7 @@ class Flaky:
             Flaky.busy -= 1
 
     async def get(self, collection: Collection, document_id: str) -> Document | None:
+        self.asked.append("get")
         async with self.reached():
             return await self.store.get(collection, document_id)
 
@@ -98,6 +101,7 @@ class Flaky:
             return await self.store.insert(collection, document)
 
     async def replace(self, collection: Collection, document: Document) -> Document:
+        self.asked.append("replace")
         if self.held is not None:
             await self.held.wait()
         async with self.reached():
@@ -324,6 +328,31 @@ async def test_a_renewal_whose_answer_was_lost_counts_when_it_is_seen(
     await clock.passes(3 * TTL_S)
     assert first.working
     assert second.entered == 0
+
+
+async def test_a_holder_renews_without_reading_before(
+    pair: tuple[Instance, Instance], clock: Clock
+) -> None:
+    first, second = pair
+    first.store.asked.clear()
+    second.store.asked.clear()
+    await clock.passes(3 * TTL_S)
+    assert len(first.store.asked) >= 8
+    assert set(first.store.asked) == {"replace"}
+    assert set(second.store.asked) == {"get"}
+
+
+async def test_a_holder_whose_lease_was_taken_over_sees_it_by_its_next_renewal(
+    pair: tuple[Instance, Instance], clock: Clock, store: DocStore
+) -> None:
+    first, _ = pair
+    stored = await store.get(LEASES, "relay")
+    theirs = replace(stored, body={**stored.body, "holder": "somebody"})
+    await store.replace(LEASES, theirs)
+    await clock.passes(TTL_S / 3 + 2 * STEP_S)
+    assert not first.leading
+    kept = await store.get(LEASES, "relay")
+    assert kept.body["holder"] == "somebody"
 
 
 async def test_a_lease_that_was_deleted_by_hand_is_taken_anew(

@@ -103,6 +103,8 @@ class Lease:
         self._sleep = sleep
         self._leads_until_s = _NEVER
         self._ends_s = _NEVER
+        self._own: Document | None = None
+        """As this holder wrote it last; whoever has written it since has moved its version on."""
         self._seen: tuple[int, object] | None = None
         self._seen_s = _NEVER
         self._one_keeper = asyncio.Lock()
@@ -166,20 +168,33 @@ class Lease:
                 await self._sleep(self._ttl_s * (_RENEWED if won else _LOOKED))
 
     async def _take(self) -> bool:
+        own, self._own = self._own, None
+        if own is not None and self.leading:
+            # Not read before: a slow store loses leases by every request too many. Out of its
+            # term a holder knows nothing, not even whose a document of that version is.
+            with suppress(VersionConflict):
+                await self._write(own)
+                return True
         stored = await self._store.get(LEASES, self._name)
         if stored is not None and not self._may_take(stored):
             return False
+        await self._write(stored)
+        return True
+
+    async def _write(self, stored: Document | None) -> None:
+        """Begins a term, if that is still what is stored."""
         begun_s = self._now_s()
         if stored is None:
-            await self._store.insert(LEASES, Document(self._name, "", self._body()))
+            new = Document(self._name, "", self._body())
+            self._own = await self._store.insert(LEASES, new)
         else:
-            await self._store.replace(LEASES, replace(stored, body=self._body()))
+            new = replace(stored, body=self._body())
+            self._own = await self._store.replace(LEASES, new)
         if not self.leading:
             _log.info("lease_taken")
         self._leads_until_s = begun_s + self._ttl_s * _LEADS
         self._ends_s = begun_s + self._ttl_s * _ENDS
         self._won.set()
-        return True
 
     def _may_take(self, stored: Document) -> bool:
         holder, ttl_ms = stored.body["holder"], stored.body["ttl_ms"]
@@ -196,7 +211,7 @@ class Lease:
         return {"holder": self._holder, "ttl_ms": round(self._ttl_s * 1000)}
 
     async def _release(self) -> None:
-        self._leads_until_s = _NEVER
+        self._leads_until_s, self._own = _NEVER, None
         # If this fails, the lease runs out.
         with suppress(DocStoreError, TimeoutError):
             async with asyncio.timeout(RELEASE_S_MAX):
