@@ -16,6 +16,7 @@ from voicefile.auth.erasing.erase import Order, erase, finish
 from voicefile.auth.erasing.expire import expire
 from voicefile.auth.erasing.hold import as_held
 from voicefile.auth.erasing.metrics import erasures_stuck
+from voicefile.auth.records import due_day
 from voicefile.auth.store import ACCESS, DIRECTORY, CredentialState, RecordingState, Slip
 from voicefile.contracts.auth.v1 import RecordingState as StateCode
 from voicefile.crypto.keyring import EPOCH_LIFE_MAX_S
@@ -90,6 +91,7 @@ async def test_with_the_last_recording_nothing_of_the_customer_is_left(vault, pa
         "letter": before.record.letter.value,
         "generation": 2,
         "subject": {"id": "", "key": {"epoch": "", "sealed": b""}, "fields": {}},
+        "erased_days": [due_day(recording["erased_on"])],
     }
     kept = {name: value for name, value in recording.items() if value}
     assert set(kept) == {
