@@ -195,7 +195,7 @@ UNREADABLE = Collection("unreadable")
 COSIGNED = Collection("cosigned")
 DAY_STAMPS = Collection("day_stamps", indexes=(Index("stamped", "stamped_at_s"),))
 STAMPED_HEADS = Collection("stamped_heads")
-PULSE = Collection("pulse")
+PULSE = Collection("pulse", passing=True)
 """One document without content: its version moves while an instance leads."""
 FINDABLE = Collection("findable", indexes=(Index("token", "tokens"),))
 INDEXED = Collection("indexed")
