@@ -23,6 +23,7 @@ BENCHES = (
     "tracing",
     "apart",
     "backup",
+    "increments",
     "enumeration",
 )
 ASKED_FOR = ("telephone",)

@@ -3,29 +3,34 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bson.timestamp import Timestamp
 from pymongo import errors
 from tests.engines import running
 from tests.engines.certificates import certificate
 from tests.libs.docstore.mongo_places import Place, shared_place
 
+from voicefile.docstore.changes_conformance import Follower
 from voicefile.docstore.lease import LEASES, Lease
 from voicefile.docstore.mongo import MongoDocStore
+from voicefile.docstore.mongo_changes import OVERLAP_S, TAKEN_OVER_S
 from voicefile.docstore.mongo_driver import Limits, told
 from voicefile.docstore.mongo_fate import NotDone, Taken, Unanswered
 from voicefile.docstore.mongo_schema import FORMAT
 from voicefile.docstore.mongo_table import BYTES_MAX, GRAVE_S
 from voicefile.docstore.pending import carrying
 from voicefile.docstore.port import (
+    MARK_S,
     Collection,
     Document,
     DocumentExists,
     Index,
+    MarkUnknown,
     PendingEvent,
     StoreBroken,
     StoreIsNewer,
@@ -99,7 +104,7 @@ async def test_of_a_deleted_document_only_its_id_stays_and_not_for_long(
     stored = await store.insert(THINGS, carrying(thing("a", label="l", serial="s"), event("e")))
     await store.delete(THINGS, stored)
     [grave] = behind["things"].find()
-    assert grave.keys() == {"_id", "gone", "revision", "lives", "origin", "writes"}
+    assert grave.keys() == {"_id", "gone", "changed", "revision", "lives", "origin", "writes"}
     table = store._tables["things"]
     await table.remove_graves()
     assert behind["things"].count_documents({}) == 1
@@ -427,3 +432,70 @@ async def test_a_wrong_password_is_a_store_out_of_reach(place: Place) -> None:
 )
 def test_each_error_says_what_was_done(error: errors.PyMongoError, said: type) -> None:
     assert type(told(error)) is said
+
+
+# ---- what has changed ----
+
+
+async def test_two_who_write_lose_nothing_to_one_who_follows(
+    store: MongoDocStore, place: Place
+) -> None:
+    async with opened(place) as other:
+        follower = Follower(store, THINGS)
+        await store.insert_many(THINGS, [thing(f"a{n}") for n in range(10)])
+        for _ in range(2):
+            async with asyncio.TaskGroup() as group:
+                for each in (store, other):
+                    group.create_task(_replace_all(each))
+                group.create_task(follower.follow())
+        await follower.follow()
+        assert follower.held == {each.id: each for each in await store.scan(THINGS)}
+
+
+async def _replace_all(store: MongoDocStore) -> None:
+    for found in await store.scan(THINGS):
+        with suppress(VersionConflict):
+            await store.replace(THINGS, found)
+
+
+async def test_a_mark_lies_before_the_time_at_which_it_was_made(
+    store: MongoDocStore, behind: Any
+) -> None:
+    """What had its time and could not be seen yet is told of after it."""
+    mark = await store.mark()
+    [noted] = behind["_store"].find({"_id": f"mark/{mark}"})
+    assert noted["at"].time - noted["since"].time == OVERLAP_S
+    late = {"changed": Timestamp(noted["at"].time - OVERLAP_S // 2, 1)}
+    await store.insert(THINGS, thing("late"))
+    behind["things"].update_one({"_id": "late"}, {"$set": late})
+    assert await store.changed(THINGS, mark, limit=9) == ["late"]
+    long_ago = {"changed": Timestamp(noted["since"].time, 0)}
+    behind["things"].update_one({"_id": "late"}, {"$set": long_ago})
+    assert await store.changed(THINGS, mark, limit=9) == []
+
+
+async def test_what_is_gone_stays_as_long_as_a_mark_asks_for_it(
+    store: MongoDocStore, place: Place, behind: Any
+) -> None:
+    mark = await store.mark()
+    await store.delete(THINGS, await store.insert(THINGS, thing("a")))
+    long_ago = behind["things"].find_one()["gone"] - round(GRAVE_S * 1000) - 1
+    behind["things"].update_one({}, {"$set": {"gone": long_ago}})
+    async with opened(place):
+        assert await store.changed(THINGS, mark, limit=9) == ["a"]
+    behind["_store"].update_one({"_id": f"mark/{mark}"}, {"$inc": {"made_at_ms": -MARK_S * 1000}})
+    async with opened(place):
+        assert behind["things"].count_documents({}) == 0
+    with pytest.raises(MarkUnknown):
+        await store.changed(THINGS, mark, limit=9)
+
+
+async def test_no_mark_is_made_while_older_code_may_still_write(
+    store: MongoDocStore, behind: Any
+) -> None:
+    """A database of older code was taken over: for a day what is written may have no time."""
+    behind["_store"].update_one({"_id": "format"}, {"$unset": {"born": ""}})
+    assert await store.mark() == ""
+    day_ms = TAKEN_OVER_S * 1000
+    behind["_store"].update_one({"_id": "changes"}, {"$inc": {"begun_at_ms": -day_ms}})
+    assert await store.mark() != ""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 import pytest
 from tests.libs.docstore.mongo_places import Place, shared_place
 
+from voicefile.docstore.changes_conformance import DocStoreChangesConformance
 from voicefile.docstore.conformance import (
     COLLECTIONS,
     DocStoreConformance,
@@ -59,6 +60,10 @@ class TestMongoIndexes(_Mongo, DocStoreIndexConformance):
 
 
 class TestMongoOutbox(_Mongo, DocStoreOutboxConformance):
+    pass
+
+
+class TestMongoChanges(_Mongo, DocStoreChangesConformance):
     pass
 
 

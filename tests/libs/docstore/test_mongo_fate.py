@@ -11,8 +11,9 @@ import pytest
 from tests.libs.docstore.paper_mongo import Network, PaperRows, asking
 
 from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
+from voicefile.docstore.mongo_row import Arrivals
 from voicefile.docstore.mongo_swap import swap
-from voicefile.docstore.mongo_table import Arrivals, MongoTable
+from voicefile.docstore.mongo_table import MongoTable
 from voicefile.docstore.mongo_together import Row, Together
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (

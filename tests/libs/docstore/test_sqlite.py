@@ -6,24 +6,30 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
+    MARK_S,
     Collection,
     Document,
     Index,
+    MarkUnknown,
     PendingEvent,
     StoreBroken,
     StoreIsNewer,
     VersionConflict,
 )
 from voicefile.docstore.sqlite import SqliteDocStore
+from voicefile.docstore.sqlite_changes import Changes, changed_ids
 from voicefile.docstore.sqlite_schema import (
     LOG_BYTES_MAX,
     connect_reader,
     connect_writer,
+    create_file,
     prepare_schema,
 )
 from voicefile.docstore.sqlite_table import Table
@@ -278,7 +284,7 @@ def _statements(path: Path, ask: Callable[[sqlite3.Connection, Table], object]) 
     """The plans of every statement that `ask` runs."""
     table = Table(THINGS, Table(Collection("leftovers", ephemeral=True)))
     writer = connect_writer(path)
-    prepare_schema(writer, [table])
+    prepare_schema(writer, [table], Changes())
     ran: list[str] = []
     writer.set_trace_callback(ran.append)
     ask(writer, table)
@@ -331,6 +337,16 @@ def test_no_write_passes_by_what_it_does_not_change(tmp_path: Path) -> None:
     assert len(plans) > 5
     for plan in plans:
         assert plan.startswith("SEARCH"), plan
+
+
+def test_what_has_changed_is_found_by_the_number_of_the_change(tmp_path: Path) -> None:
+    def ask(db: sqlite3.Connection, table: Table) -> None:
+        db.execute("INSERT INTO marks VALUES ('m', 0, 0)")
+        changed_ids(db, table, "m", 10)
+
+    plans = _statements(tmp_path / "plans.db", ask)
+    assert not [each for each in plans if each.startswith("SCAN")]
+    assert [each for each in plans if "things/changed" in each]
 
 
 async def test_a_file_taken_away_is_noticed(store: SqliteDocStore, path: Path) -> None:
@@ -482,4 +498,119 @@ async def test_a_full_disk_loses_nothing_that_was_answered(path: Path) -> None:
     found = [each.id for each in await store.scan(things, limit=1000)]
     assert found[:written] == [f"{each:06d}" for each in range(written)]
     assert "late" not in found
+    await store.close()
+
+
+# ---- what has changed ----
+
+
+async def test_a_mark_tells_exactly_what_came_after_it(store: SqliteDocStore) -> None:
+    before = await store.insert(THINGS, thing("before"))
+    mark = await store.mark()
+    assert await store.changed(THINGS, mark, limit=9) == []
+    [unseen] = await store.replace_many(THINGS, [before], unseen=True)
+    assert await store.changed(THINGS, mark, limit=9) == []
+    assert isinstance(unseen, Document)
+    await store.replace_many(THINGS, [unseen])
+    assert await store.changed(THINGS, mark, limit=9) == ["before"]
+
+
+async def test_what_carried_events_at_a_mark_is_told_of_again_when_they_are_settled(
+    store: SqliteDocStore,
+) -> None:
+    event = PendingEvent("e", "t", "k", b"")
+    await store.insert(THINGS, Document("carries", "t", {}, pending=(event,)))
+    await store.insert(THINGS, thing("later"))
+    mark = await store.mark()
+    await store.settle(THINGS, "carries", {"e"})
+    assert await store.changed(THINGS, mark, limit=9) == ["carries", "later"]
+    assert await store.changed(THINGS, await store.mark(), limit=9) == []
+
+
+async def test_marks_and_what_is_gone_hold_through_a_restart(path: Path) -> None:
+    store = await SqliteDocStore.open(path, (THINGS,))
+    stored = await store.insert(THINGS, thing("a"))
+    mark = await store.mark()
+    await store.delete(THINGS, stored)
+    await store.close()
+    store = await SqliteDocStore.open(path, (THINGS,))
+    await store.insert(THINGS, thing("b"))
+    assert await store.changed(THINGS, mark, limit=9) == ["a", "b"]
+    await store.close()
+
+
+def remembered(path: Path) -> Callable[[], object]:
+    """Puts the file's content back as it is now."""
+    return partial(path.write_bytes, path.read_bytes())
+
+
+async def test_a_file_that_was_set_back_knows_no_mark_from_after_it(path: Path) -> None:
+    """Its numbers come again: what they numbered before is not there any more."""
+    store = await SqliteDocStore.open(path, (THINGS,))
+    await store.insert(THINGS, thing("a"))
+    await store.close()
+    set_back = remembered(path)
+    store = await SqliteDocStore.open(path, (THINGS,))
+    await store.insert(THINGS, thing("b"))
+    mark = await store.mark()
+    await store.close()
+    set_back()
+    store = await SqliteDocStore.open(path, (THINGS,))
+    await store.insert_many(THINGS, [thing("c"), thing("d")])
+    with pytest.raises(MarkUnknown):
+        await store.changed(THINGS, mark, limit=9)
+    await store.close()
+
+
+async def test_a_mark_of_another_time_is_given_up_and_with_it_what_was_gone(path: Path) -> None:
+    """Whichever way the clock went wrong: nobody misses a change, they are told to take all."""
+    changes, table = Changes(), Table(THINGS)
+    create_file(path)
+    db = connect_writer(path)
+    prepare_schema(db, [table, Table(LEFTOVERS)], changes)
+    table = Table(THINGS, changes=changes)
+    for now_s in (0.0, MARK_S + 1.0, 0.0):
+        stored = table.insert(db, table.prepare(thing("a")))
+        mark = changes.mark(db, now_s)
+        table.delete(db, stored)
+        assert changed_ids(db, table, mark, 9) == ["a"]
+        assert [row[0] for row in db.execute("SELECT name FROM marks")] == [mark]
+        assert db.execute("SELECT count(*) FROM gone").fetchone()[0] == 1
+    db.close()
+
+
+async def test_a_file_of_older_code_is_taken_over_and_followed_from_then_on(path: Path) -> None:
+    create_file(path)
+    db = connect_writer(path)
+    db.execute("PRAGMA user_version = 1")
+    db.execute(
+        'CREATE TABLE "things/documents" (id TEXT PRIMARY KEY NOT NULL, tenant TEXT NOT NULL,'
+        " version INTEGER NOT NULL, body BLOB NOT NULL, pending BLOB)"
+    )
+    row = ("old", "t", 1, b"\x80", None)
+    db.execute('INSERT INTO "things/documents" VALUES (?, ?, ?, ?, ?)', row)
+    db.close()
+    store = await SqliteDocStore.open(path, (THINGS,))
+    mark = await store.mark()
+    assert await store.changed(THINGS, mark, limit=9) == []
+    [old] = await store.scan(THINGS)
+    await store.replace(THINGS, old)
+    await store.insert(THINGS, thing("new"))
+    assert await store.changed(THINGS, mark, limit=9) == ["new", "old"]
+    await store.close()
+
+
+async def test_a_collection_that_is_followed_again_knows_no_mark_from_before(path: Path) -> None:
+    """What was written meanwhile has no number."""
+    passing = Collection("things", passing=True)
+    followed = Collection("things")
+    store = await SqliteDocStore.open(path, (followed,))
+    mark = await store.mark()
+    await store.close()
+    store = await SqliteDocStore.open(path, (passing,))
+    await store.insert(passing, thing("unseen"))
+    await store.close()
+    store = await SqliteDocStore.open(path, (followed,))
+    with pytest.raises(MarkUnknown):
+        await store.changed(followed, mark, limit=9)
     await store.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from voicefile.docstore.changes_conformance import DocStoreChangesConformance
 from voicefile.docstore.conformance import (
     COLLECTIONS,
     DocStoreConformance,
@@ -48,6 +49,10 @@ class TestSqliteIndexes(_Sqlite, DocStoreIndexConformance):
 
 
 class TestSqliteOutbox(_Sqlite, DocStoreOutboxConformance):
+    pass
+
+
+class TestSqliteChanges(_Sqlite, DocStoreChangesConformance):
     pass
 
 

@@ -11,7 +11,8 @@ from voicefile.crypto.secret import SecretKey
 from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection, Document, PendingEvent
 from voicefile.docstore.sqlite import SqliteDocStore
-from voicefile.dumps.dump import Item, LeftOut, all_of, sealed_dump
+from voicefile.dumps.changes import always_whole, documents_of
+from voicefile.dumps.dump import Item, LeftOut, sealed_dump
 from voicefile.dumps.errors import (
     DumpIncomplete,
     FrameInvalid,
@@ -19,12 +20,13 @@ from voicefile.dumps.errors import (
     RecipientsMissing,
 )
 from voicefile.dumps.frames import Begin, End, Frame, SegmentHead, frames, looks_sealed
-from voicefile.dumps.recipient import Recipient, unbox
+from voicefile.dumps.recipient import Recipient, fingerprint, unbox
 from voicefile.dumps.segment import Whole, open_segment, unpacked
 from voicefile.dumps.settings import DumpSettings
 
 DEPLOYMENT = b"test"
 THINGS = Collection("things")
+NOTES = Collection("notes", ephemeral=True)
 
 
 @pytest.fixture
@@ -43,8 +45,9 @@ async def some(count: int = 10, size: int = 100) -> AsyncIterator[Item | LeftOut
     yield LeftOut()
 
 
-async def dumped(recipients, source=some) -> list[Frame]:
-    stream = sealed_dump("auth", source, deployment=DEPLOYMENT, to=recipients)
+async def dumped(recipients, items=some, source=None, since="") -> list[Frame]:
+    begun = await (source or always_whole(items))(since)
+    stream = sealed_dump("auth", begun, deployment=DEPLOYMENT, to=recipients)
     return [frame async for frame in frames(stream)]
 
 
@@ -122,7 +125,8 @@ async def test_a_dump_is_its_own_services_alone(pairs, recipients):
 
 
 async def test_a_stream_that_breaks_off_anywhere_is_no_dump(recipients):
-    stream = sealed_dump("auth", some, deployment=DEPLOYMENT, to=recipients)
+    begun = await always_whole(some)("")
+    stream = sealed_dump("auth", begun, deployment=DEPLOYMENT, to=recipients)
     raw = b"".join([piece async for piece in stream])
 
     async def cut(at: int) -> AsyncIterator[bytes]:
@@ -142,7 +146,7 @@ async def test_documents_come_back_as_they_were(tmp_path, pairs, recipients):
         for n in range(250)
     ]
     await store.insert_many(THINGS, documents)
-    found = await dumped(recipients, all_of(store, (THINGS,)))
+    found = await dumped(recipients, source=documents_of(store, (THINGS,)))
     await store.close()
     segments = opened(found, pairs[0], "archive0")
     items = [unpacked(item) for kind, each in segments if kind == "things" for item in each]
@@ -168,3 +172,53 @@ def test_one_recipient_is_none(recipients):
 def test_a_key_that_would_be_everybodys_is_refused():
     with pytest.raises(RecipientInvalid):
         Recipient("weak", bytes(32)).box(SecretKey.random(), deployment=DEPLOYMENT, dump="a" * 32)
+
+
+def kinds_in(found: list[Frame], pairs) -> dict[str, list]:
+    return dict(opened(found, pairs[0], "archive0"))
+
+
+async def test_a_dump_of_changes_has_what_changed_and_what_is_gone(tmp_path, pairs, recipients):
+    store = await SqliteDocStore.open(tmp_path / "a.db", (THINGS, NOTES, MIGRATIONS))
+    await store.insert_many(THINGS, [Document(f"{n:03}", "aa" * 16, {}) for n in range(50)])
+    await store.insert(NOTES, Document("note", "aa" * 16, {}))
+    source = documents_of(store, (THINGS, NOTES))
+    first = (await dumped(recipients, source=source))[0].head
+    assert (first.since, len(first.mark)) == ("", 32)
+    [changed, gone] = await store.get_many(THINGS, ["007", "008"])
+    await store.replace(THINGS, changed)
+    await store.delete(THINGS, gone)
+    await store.insert(THINGS, Document("new", "aa" * 16, {}))
+    found = await dumped(recipients, source=source, since=first.mark)
+    await store.close()
+    kinds = kinds_in(found, pairs)
+    assert [item[0] for item in kinds["things"]] == ["007", "new"]
+    assert kinds["gone/things"] == ["008"]
+    assert [item[0] for item in kinds["notes"]] == ["note"]
+    [end] = kinds["end"]
+    assert (end["since"], end["mark"]) == (first.mark, found[0].head.mark)
+    assert (end["whole"], end["documents"]) == (["notes"], 4)
+    assert found[-1].head.documents == {"aa" * 16: 3}
+
+
+async def test_a_dump_is_whole_where_nobody_knows_what_has_changed(tmp_path, pairs, recipients):
+    store = await SqliteDocStore.open(tmp_path / "a.db", (THINGS, MIGRATIONS))
+    await store.insert_many(THINGS, [Document(f"{n:03}", "aa" * 16, {}) for n in range(20)])
+    source = documents_of(store, (THINGS,))
+    assert (await dumped(recipients, source=source, since="f" * 32))[0].head.since == ""
+    mark = (await dumped(recipients, source=source))[0].head.mark
+    assert (await dumped(recipients, source=source, since=mark))[0].head.since == mark
+    for each in await store.scan(THINGS):
+        await store.replace(THINGS, each)
+    few = documents_of(store, (THINGS,), changes_max=20)
+    many = await dumped(recipients, source=few, since=mark)
+    await store.close()
+    assert many[0].head.since == ""
+    assert len(kinds_in(many, pairs)["things"]) == 20
+
+
+def test_others_who_can_read_are_told_apart(recipients):
+    one, two = recipients
+    assert fingerprint([one, two]) == fingerprint([two, one])
+    third = Recipient("archive1", SealingKeyPair.generate().public)
+    assert fingerprint([one, third]) != fingerprint([one, two])

@@ -370,12 +370,12 @@ async def test_a_lost_race_in_the_middle_is_made_up_for(vault, partner):
         def __getattr__(self, name):
             return getattr(vault.docs, name)
 
-        async def replace_many(self, collection, documents):
+        async def replace_many(self, collection, documents, **more):
             lost = [each for each in documents if each.id not in refused]
             refused.extend(each.id for each in lost)
             rest = [each for each in documents if each not in lost]
             return [VersionConflict() for _ in lost] + await vault.docs.replace_many(
-                collection, rest
+                collection, rest, **more
             )
 
     contended = dataclasses.replace(

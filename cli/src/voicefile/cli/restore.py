@@ -25,8 +25,9 @@ from voicefile.auth.store import ACCESS
 from voicefile.backup.errors import Damaged
 from voicefile.backup.events import ACCESS as ACCESS_GRAVE
 from voicefile.backup.events import RECORDING, TENANT
+from voicefile.backup.layers import Layers
 from voicefile.backup.manifest import Found
-from voicefile.backup.read_back import LATEST, OpenedDump, Reading
+from voicefile.backup.read_back import LATEST, Reading
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.private_file import sync, write_private
@@ -170,7 +171,7 @@ def _erased_in(segment: Segment) -> list[str]:
     ]
 
 
-async def _bring_documents(dump: OpenedDump, service: str, place: Place) -> None:
+async def _bring_documents(dump: Layers, service: str, place: Place) -> None:
     await dump.check()
     by_name = {each.name: each for each in (*STORES[service].collections, MIGRATIONS)}
     async with _store_in_the_making(service, place) as store:
@@ -179,7 +180,7 @@ async def _bring_documents(dump: OpenedDump, service: str, place: Place) -> None
                 await _insert_all(store, by_name[kind], dump)
 
 
-async def _insert_all(store: DocStore, collection: Collection, dump: OpenedDump) -> None:
+async def _insert_all(store: DocStore, collection: Collection, dump: Layers) -> None:
     batch = []
     async for item in dump.items(collection.name):
         batch.append(unpacked(item))

@@ -1,7 +1,7 @@
 """The law of the document store: what every adapter keeps, as tests that ship with the port.
 
-An adapter's tests subclass DocStoreConformance, DocStoreIndexConformance and the two classes of
-outbox_conformance.py, and say how a store is opened.
+An adapter's tests subclass DocStoreConformance, DocStoreIndexConformance, the two classes of
+outbox_conformance.py and that of changes_conformance.py, and say how a store is opened.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ from voicefile.docstore.port import Collection, DocStore, DocStoreError, Documen
 
 _log = logging.getLogger(__name__)
 
-LEASES = Collection("leases", silent=True)
+LEASES = Collection("leases", silent=True, passing=True)
 """Who holds what. To be declared by every service that takes a lease."""
 
 TTL_S = 6.0

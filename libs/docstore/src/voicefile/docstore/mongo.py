@@ -8,11 +8,13 @@ from operator import itemgetter
 from pathlib import Path
 
 from voicefile.docstore import mongo_query as ask
+from voicefile.docstore.mongo_changes import Marks
 from voicefile.docstore.mongo_driver import Door, Limits
 from voicefile.docstore.mongo_fate import Patience, Taken
 from voicefile.docstore.mongo_query import Question
+from voicefile.docstore.mongo_row import Arrivals
 from voicefile.docstore.mongo_schema import prepare_database
-from voicefile.docstore.mongo_table import Arrivals, MongoTable
+from voicefile.docstore.mongo_table import MongoTable
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
     Collection,
@@ -46,6 +48,7 @@ class MongoDocStore:
         """For `open`."""
         self._door = door
         self._tables = tables
+        self._marks = Marks(door)
         self._on_broken = on_broken
         self._broken: Exception | None = None
         self._closed = False
@@ -100,12 +103,12 @@ class MongoDocStore:
             return await table.replace(ready)
 
     async def replace_many(
-        self, collection: Collection, documents: Sequence[Document]
+        self, collection: Collection, documents: Sequence[Document], *, unseen: bool = False
     ) -> list[Replaced]:
         table = self._table(collection)
         several = [table.prepare(each) for each in documents]
         async with self._writing():
-            return await table.replace_many(several)
+            return await table.replace_many(several, unseen=unseen)
 
     async def delete(self, collection: Collection, document: Document) -> None:
         table = self._table(collection)
@@ -176,6 +179,20 @@ class MongoDocStore:
         limit: int = 100,
     ) -> list[Document]:
         return await self._answers(collection, ask.everything(tenant=tenant, after=after), limit)
+
+    async def mark(self) -> str:
+        self._check_open()
+        return await self._marks.make(list(self._tables.values()))
+
+    async def changed(self, collection: Collection, since: str, *, limit: int) -> list[str]:
+        table = self._table(collection)
+        self._check_open()
+        return await self._marks.changed(table, since, limit) if limit > 0 else []
+
+    async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Document]:
+        table = self._table(collection)
+        self._check_open()
+        return await table.get_many(ids)
 
     async def pending(self, limit: int = 500) -> list[tuple[Collection, Document]]:
         self._check_open()
@@ -251,12 +268,13 @@ class MongoDocStore:
         mending_until_s = time.monotonic() + MENDING_S
         while True:
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
-            for table in self._tables.values():
-                # The next round makes up for one that failed, and the next opening for all.
-                with suppress(StoreUnavailable, Taken):
+            # The next round makes up for one that failed, and the next opening for all.
+            with suppress(StoreUnavailable, Taken):
+                oldest = await self._marks.oldest()
+                for table in self._tables.values():
                     if time.monotonic() < mending_until_s:
                         await table.mend()
-                    await table.remove_graves()
+                    await table.remove_graves(oldest)
 
 
 def _tables(

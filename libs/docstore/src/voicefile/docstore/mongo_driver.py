@@ -157,6 +157,12 @@ class Door:
                 return await self.call(upsert)
         raise NotDone("others make the same note over and over")
 
+    async def notes(self, query: Row) -> list[Row]:
+        return await self.rows(STORE).find(query)
+
+    async def forget_notes(self, query: Row) -> None:
+        await self.rows(STORE).delete_many(query)
+
     async def indexes(self, collection: str) -> set[str]:
         found = await self.call(self._database[collection].index_information)
         return set(found) - {"_id_"}

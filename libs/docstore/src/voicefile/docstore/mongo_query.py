@@ -15,6 +15,8 @@ from voicefile.docstore.port import Collection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _UP, _DOWN = 1, -1
+CHANGED = "changed"
+"""The index of collections that are followed."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def wanted_indexes(collection: Collection) -> list[ServerIndex]:
         ServerIndex("waiting", ("since",), sparse=True),
         ServerIndex("graves", ("gone",), sparse=True),
     ]
+    if collection.follows:
+        wanted.append(ServerIndex(CHANGED, ("changed",), sparse=True))
     if collection.indexes:
         wanted.append(ServerIndex("shape", ("shape",)))
     for index in collection.indexes:

@@ -1,5 +1,6 @@
 """How a document stands in MongoDB, and how it is read out of there again."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,3 +50,14 @@ def shown(values: Mapping[str, frozenset[Any]]) -> Row:
         for name, found in values.items()
         if found
     }
+
+
+class Arrivals:
+    """Numbers by which events wait: one after the other here, about the time among instances."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def number(self) -> int:
+        self._last = max(self._last + 1, time.time_ns())
+        return self._last

@@ -8,7 +8,7 @@ not can't come late once the revision has moved on.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from voicefile.docstore.mongo_fate import Fate, NotDone, Outcome, Taken
 from voicefile.docstore.mongo_together import Row
@@ -17,6 +17,8 @@ from voicefile.docstore.port import DocumentExists, StoreUnavailable
 WRITES_KEPT = 8
 """Ids of the last changes that a document keeps for those who lost an answer."""
 
+CHANGED_NOW: Final = {"changed": {"$type": "timestamp"}}
+"""When it changed, as the server that holds the majority counts time: it never goes back."""
 _NO_CONTENT = {"body": 0, "values": 0}
 
 
@@ -52,6 +54,8 @@ class Swap:
     change: Row
     write: bytes
     push: Row | None = None
+    unseen: bool = False
+    """Not a change that anybody asks for, so it keeps the time of the one before."""
 
     @property
     def unmoved(self) -> Row:
@@ -60,8 +64,10 @@ class Swap:
     @property
     def traced(self) -> Row:
         written = {"$each": [self.write], "$slice": -WRITES_KEPT}
+        seen = {} if self.unseen else {"$currentDate": dict(CHANGED_NOW)}
         return {
             **self.change,
+            **seen,
             "$inc": {"revision": 1, **self.change.get("$inc", {})},
             "$push": {"writes": written, **(self.push or {})},
         }

@@ -1,8 +1,10 @@
 """One collection in MongoDB: every change of a document is one compare-and-set of its revision.
 
     {_id, tenant, version, body: MessagePack, values: {index: value or list}, shape,
-     pending: [{id, topic, key, payload}], since, revision, lives, origin, writes: [last ids]}
+     pending: [{id, topic, key, payload}], since, changed, revision, lives, origin,
+     writes: [last ids]}
 
+`changed` is the server's time of the last change that anybody asks for (`mongo_changes`).
 `revision` grows with every change but settling, through deletion and a new document of the same
 id, so a request that comes late finds that it has moved on. `writes` names the last changes and
 `origin` the insert: whoever lost an answer finds the own one there. A deleted document stays as
@@ -21,6 +23,7 @@ from voicefile.docstore.indexing import Indexed
 from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
 from voicefile.docstore.mongo_query import Question
 from voicefile.docstore.mongo_row import (
+    Arrivals,
     after,
     conflict,
     document_of,
@@ -41,6 +44,7 @@ from voicefile.docstore.mongo_swap import (
     swap_each,
     swap_one,
 )
+from voicefile.docstore.mongo_time import UNTIMED, ServerTime
 from voicefile.docstore.mongo_together import Row, Together
 from voicefile.docstore.packing import Prepared, prepare, unpacked_body, values_of
 from voicefile.docstore.port import (
@@ -84,7 +88,7 @@ class MongoTable:
         rows: Rows,
         patience: Patience,
         *,
-        arrivals: "Arrivals",
+        arrivals: Arrivals,
         leftovers: "MongoTable | None" = None,
     ) -> None:
         self.collection = collection
@@ -156,20 +160,29 @@ class MongoTable:
     async def replace(self, ready: Prepared) -> Document:
         return await self._replaced(ready, Fate(self._patience))
 
-    async def replace_many(self, several: Sequence[Prepared]) -> list[Replaced]:
+    async def get_many(self, ids: Sequence[str]) -> list[Document]:
+        query = {"_id": {"$in": sorted(set(ids))}, "gone": {"$exists": False}}
+        return [document_of(row) for row in await self.rows.find(query, order=[("_id", 1)])]
+
+    async def replace_many(
+        self, several: Sequence[Prepared], *, unseen: bool = False
+    ) -> list[Replaced]:
         fate = Fate(self._patience)
         replaced: list[Replaced] = []
         for start in range(0, len(several), CHANGED_AT_ONCE):
-            replaced += await self._each_replaced(several[start : start + CHANGED_AT_ONCE], fate)
+            some = several[start : start + CHANGED_AT_ONCE]
+            replaced += await self._each_replaced(some, fate, unseen=unseen)
         return replaced
 
-    async def _each_replaced(self, several: Sequence[Prepared], fate: Fate) -> list[Replaced]:
+    async def _each_replaced(
+        self, several: Sequence[Prepared], fate: Fate, *, unseen: bool
+    ) -> list[Replaced]:
         found = await look_each(self.rows, [each.document.id for each in several], fate)
         swaps = {}
         for ready in several:
             row = found.get(ready.document.id)
             if row is not None and is_version(row, ready.document):
-                swaps[ready.document.id] = self._swap(ready, row)
+                swaps[ready.document.id] = self._swap(ready, row, unseen=unseen)
         done = await swap_each(self.rows, list(swaps.values()), fate) if swaps else set()
         if done:
             fate.bind()
@@ -201,7 +214,7 @@ class MongoTable:
                 return after(wanted, ready)
             # Somebody was faster. That it is another version now is said by the next look.
 
-    def _swap(self, ready: Prepared, found: Row) -> Swap:
+    def _swap(self, ready: Prepared, found: Row, *, unseen: bool = False) -> Swap:
         document = ready.document
         known = {each.id for each in events_of(found)}
         brought = [each for each in document.pending if each.id not in known]
@@ -211,7 +224,7 @@ class MongoTable:
             # The smaller number stays: who has waited longer keeps its place. It is set even
             # where one stands, because the last event before these may be settled meanwhile.
             change["$min"] = {"since": self._arrivals.number()}
-        return Swap(found, change, new_write(), push if brought else None)
+        return Swap(found, change, new_write(), push if brought else None, unseen)
 
     async def delete(self, document: Document) -> None:
         write = new_write()
@@ -276,9 +289,13 @@ class MongoTable:
         gone = {"$set": {"gone": _now_ms()}, "$unset": _BURIED, "$inc": {"revision": 1}}
         await self.rows.update_one(settled, gone)
 
-    async def remove_graves(self) -> None:
-        """What is left of documents that were deleted long ago."""
-        await self.rows.delete_many({"gone": {"$lt": _now_ms() - round(GRAVE_S * 1000)}})
+    async def remove_graves(self, oldest_mark: ServerTime | None = None) -> None:
+        """What is left of documents that were deleted long ago, and before all marks."""
+        query: Row = {"gone": {"$lt": _now_ms() - round(GRAVE_S * 1000)}}
+        if oldest_mark is not None and self.collection.follows:
+            # One of older code has no time, and no mark is as old.
+            query["$or"] = [{"changed": {"$lte": oldest_mark}}, {"changed": {"$exists": False}}]
+        await self.rows.delete_many(query)
 
     async def mend(self, limit: int = 100) -> None:
         """Computes anew what indexes see in documents written under other declarations."""
@@ -299,6 +316,7 @@ class MongoTable:
             "tenant": document.tenant,
             "version": 1,
             **self._content(ready),
+            "changed": UNTIMED,
             "revision": 1,
             "lives": 1,
             "origin": write,
@@ -342,7 +360,7 @@ class MongoTable:
             if fate.doubtful and found["lives"] > 1 and found["revision"] > WRITES_KEPT:
                 raise fate.lost()
             raise exists
-        kept = ("_id", "revision", "lives", "writes")
+        kept = ("_id", "changed", "revision", "lives", "writes")
         change = {
             "$set": {name: value for name, value in new.row.items() if name not in kept},
             "$unset": {"gone": ""},
@@ -351,7 +369,7 @@ class MongoTable:
         return await swap(self.rows, found, change, new.write, fate)
 
     async def _closed(self, document_id: str) -> bool:
-        grave = {"_id": document_id, "gone": _now_ms(), "body": b""}
+        grave = {"_id": document_id, "gone": _now_ms(), "body": b"", "changed": UNTIMED}
         grave |= {"revision": 1, "lives": 1, "origin": new_write(), "writes": []}
         return await self._inserts.ask([grave]) == [None]
 
@@ -367,17 +385,6 @@ class MongoTable:
         left = Document(secrets.token_hex(16), tenant, {}, pending=events)
         await self._leftovers.insert(self._leftovers.prepare(left))
         return left.id
-
-
-class Arrivals:
-    """Numbers by which events wait: one after the other here, about the time among instances."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def number(self) -> int:
-        self._last = max(self._last + 1, time.time_ns())
-        return self._last
 
 
 def _encoded(value: Indexed) -> bytes:

@@ -11,6 +11,7 @@ a deleted document still carried stays until it is published.
     ├── DocumentExists     insert met the same id, or a unique index the same value
     ├── VersionConflict    replace or delete met another version, or no document
     ├── ForeignTenant      a tenant's view was handed another tenant's document
+    ├── MarkUnknown        nobody can say any more what has changed since
     ├── StoreIsNewer       newer code has written this store; ours would misread it
     ├── StoreUnavailable   the store can't be reached now; nothing was stored, try later
     └── StoreBroken        the disk refused; nothing is written any more until a new start
@@ -23,10 +24,13 @@ it raises StoreUnavailable, for done twice it does no more than once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 Value = object
 """None, bool, int (64 bit), float, str, bytes, and lists and str-keyed dicts of these."""
+MARK_S: Final = 8 * 24 * 3_600
+"""A mark is known for this long at least, if the clock goes right; what is deleted, as long as a
+mark from before is known. A week between two dumps, and a day."""
 
 
 class DocStoreError(Exception):
@@ -43,6 +47,10 @@ class VersionConflict(DocStoreError):
 
 class ForeignTenant(DocStoreError):
     """A tenant's view was handed a document of another tenant."""
+
+
+class MarkUnknown(DocStoreError):
+    """The store does not know this mark, or not any more: all may have changed since."""
 
 
 class StoreIsNewer(DocStoreError):
@@ -85,6 +93,13 @@ class Collection:
     One that is to speak after all takes two releases: while instances that call it silent run,
     nothing may write an event into it, for as leaders they would never find it.
     """
+    passing: bool = False
+    """Nobody asks what has changed in it: over before anything could be restored."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether the store knows what has changed in it since a mark."""
+        return not (self.ephemeral or self.passing)
 
 
 @dataclass(frozen=True)
@@ -137,12 +152,13 @@ class DocStore(Protocol):
         """
 
     async def replace_many(
-        self, collection: Collection, documents: Sequence[Document]
+        self, collection: Collection, documents: Sequence[Document], *, unseen: bool = False
     ) -> "list[Replaced]":
         """Replaces documents, each atomic by itself, in one durable commit where it can.
 
         Of each, in order: what `replace` would answer or raise. No id twice. A store that goes
-        away on the way tells the fate of each all the same, or is broken.
+        away on the way tells the fate of each all the same, or is broken. `unseen`: only what no
+        dump holds is another, so `changed` does not tell of it.
         """
 
     async def delete(self, collection: Collection, document: Document) -> None:
@@ -199,6 +215,22 @@ class DocStore(Protocol):
         limit: int = 100,
     ) -> list[Document]:
         """All documents by id, ids above `after` only."""
+
+    async def mark(self) -> str:
+        """A name for what is stored now, for `changed`; known for MARK_S. Empty: can't be told.
+
+        To be made before what is stored is read: what is written meanwhile is after the mark.
+        """
+
+    async def changed(self, collection: Collection, since: str, *, limit: int) -> list[str]:
+        """Ids of documents written or deleted since that mark, perhaps a few from before, by id.
+
+        Never one too few, but for what was replaced `unseen`. Of collections that are followed.
+        Raises MarkUnknown.
+        """
+
+    async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Document]:
+        """Those of them that are there, by id."""
 
     async def pending(self, limit: int = 500) -> list[tuple[Collection, Document]]:
         """Documents with unpublished events, the one that has waited longest first."""

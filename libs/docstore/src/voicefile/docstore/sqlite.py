@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import Collection, Document, Replaced, StoreBroken
+from voicefile.docstore.sqlite_changes import Changes, changed_ids
 from voicefile.docstore.sqlite_schema import (
     connect_reader,
     connect_writer,
@@ -35,8 +37,16 @@ READY_S = 5.0
 class SqliteDocStore:
     """A DocStore in one file. Bodies are MessagePack; to be used from the loop that opened it."""
 
-    def __init__(self, path: Path, tables: dict[str, Table], writer: Writer, readers: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tables: dict[str, Table],
+        writer: Writer,
+        readers: int,
+        changes: Changes,
+    ) -> None:
         """For `open`."""
+        self._changes = changes
         self._path = path
         self._tables = tables
         self._writer = writer
@@ -58,12 +68,13 @@ class SqliteDocStore:
 
         `on_broken` is called once if the disk refuses a write; it has to end the instance.
         """
-        leftovers = Table(LEFTOVERS)
+        changes = Changes()
+        leftovers = Table(LEFTOVERS, changes=changes)
         tables = {LEFTOVERS.name: leftovers}
         for collection in collections:
             if tables.get(collection.name) not in (None, leftovers):
                 raise ValueError(f"{collection.name} is declared twice")
-            tables[collection.name] = Table(collection, leftovers)
+            tables[collection.name] = Table(collection, leftovers, changes=changes)
         try:
             await asyncio.to_thread(create_file, path)
         except OSError as error:
@@ -75,11 +86,11 @@ class SqliteDocStore:
             on_broken=on_broken,
         )
         try:
-            await writer.run(lambda db: prepare_schema(db, tables.values()))
+            await writer.run(lambda db: prepare_schema(db, tables.values(), changes))
         except BaseException:
             await writer.close()
             raise
-        return cls(path, tables, writer, readers)
+        return cls(path, tables, writer, readers, changes)
 
     async def insert(self, collection: Collection, document: Document) -> Document:
         table = self._table(collection)
@@ -97,11 +108,11 @@ class SqliteDocStore:
         return await self._writer.run(lambda db: table.replace(db, row))
 
     async def replace_many(
-        self, collection: Collection, documents: Sequence[Document]
+        self, collection: Collection, documents: Sequence[Document], *, unseen: bool = False
     ) -> list[Replaced]:
         table = self._table(collection)
         rows = [table.prepare(each) for each in documents]
-        return await self._writer.run(lambda db: table.replace_many(db, rows))
+        return await self._writer.run(lambda db: table.replace_many(db, rows, unseen=unseen))
 
     async def delete(self, collection: Collection, document: Document) -> None:
         table = self._table(collection)
@@ -171,6 +182,18 @@ class SqliteDocStore:
     ) -> list[Document]:
         table = self._table(collection)
         return await self._read(lambda db: table.scan(db, tenant, after, limit))
+
+    async def mark(self) -> str:
+        return await self._writer.run(lambda db: self._changes.mark(db, time.time()))
+
+    async def changed(self, collection: Collection, since: str, *, limit: int) -> list[str]:
+        table = self._table(collection)
+        return await self._read(lambda db: changed_ids(db, table, since, max(limit, 0)))
+
+    async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Document]:
+        table, wanted = self._table(collection), sorted(set(ids))
+        found = await self._read(lambda db: table.many(db, wanted))
+        return [found[each] for each in wanted if each in found]
 
     async def pending(self, limit: int = 500) -> list[tuple[Collection, Document]]:
         return await self._read(lambda db: self._pending(db, limit))

@@ -49,19 +49,26 @@ def is_version(stored: Document | None, document: Document) -> bool:
     )
 
 
-def write_changes(db: sqlite3.Connection, table: Statements, changes: Sequence[Change]) -> None:
-    """Writes what was found to be free of conflicts, inside the writer's transaction."""
+def write_changes(
+    db: sqlite3.Connection, table: Statements, changes: Sequence[Change], number: int | None
+) -> None:
+    """Writes what was found to be free of conflicts, inside the writer's transaction.
+
+    `number` tells when they changed; None leaves what they have.
+    """
     rows = [
-        (each.new.id, each.new.tenant, each.new.version, each.row.body, _events(each))
+        (each.new.id, each.new.tenant, each.new.version, each.row.body, _events(each), number or 0)
         for each in changes
     ]
+    numbered = "" if number is None else ", changed = excluded.changed"
     # An insert that always meets its id: it goes by the index of ids, whatever the planner thinks.
     _all_at_once(
         db,
-        table.sql("INSERT INTO DOCUMENTS (id, tenant, version, body, pending) VALUES "),
+        table.sql("INSERT INTO DOCUMENTS (id, tenant, version, body, pending, changed) VALUES "),
         rows,
         " ON CONFLICT (id) DO UPDATE SET"
-        " version = excluded.version, body = excluded.body, pending = excluded.pending",
+        " version = excluded.version, body = excluded.body, pending = excluded.pending"
+        f"{numbered}",
     )
     dropped: dict[tuple[str, str, Indexed], list[str]] = defaultdict(list)
     added: dict[str, list[tuple[str, Indexed, str]]] = defaultdict(list)

@@ -2,14 +2,16 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from voicefile.docstore.port import StoreIsNewer
+from voicefile.docstore.sqlite_changes import TABLES, Changes, prepare_changes
 from voicefile.docstore.sqlite_table import Table
 
-FORMAT = 1
-"""`user_version` of the file. A higher one was written by newer code."""
+FORMAT = 2
+"""`user_version` of the file. A higher one was written by newer code.
+1 had no numbers of changes: code that knows no more would leave them as they are."""
 
 LOG_BYTES_MAX = 64 * 1024 * 1024
 """A log that grew beyond this is begun anew, and the writer held up for the last bit of it."""
@@ -23,6 +25,7 @@ _OWN_TABLES = (
     """CREATE TABLE IF NOT EXISTS declared (
         collection TEXT, name TEXT, path TEXT, is_unique INTEGER,
         PRIMARY KEY (collection, name)) WITHOUT ROWID""",
+    *TABLES,
 )
 _BUSY_MS = 30_000
 _WRITER_CACHE_KIB = 32_768
@@ -75,7 +78,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def prepare_schema(db: sqlite3.Connection, tables: Iterable[Table]) -> None:
+def prepare_schema(db: sqlite3.Connection, tables: Collection[Table], changes: Changes) -> None:
     """Makes what is missing. Runs inside one transaction: a crash leaves all or nothing."""
     found = db.execute("PRAGMA user_version").fetchone()[0]
     if found > FORMAT:
@@ -85,6 +88,7 @@ def prepare_schema(db: sqlite3.Connection, tables: Iterable[Table]) -> None:
         db.execute(statement)
     for table in tables:
         _prepare_table(db, table)
+    changes.begin(db, tables)
 
 
 def _prepare_table(db: sqlite3.Connection, table: Table) -> None:
@@ -93,6 +97,7 @@ def _prepare_table(db: sqlite3.Connection, table: Table) -> None:
         " (id TEXT PRIMARY KEY NOT NULL, tenant TEXT NOT NULL, version INTEGER NOT NULL,"
         " body BLOB NOT NULL, pending BLOB)"
     )
+    prepare_changes(db, table)
     name = table.collection.name
     db.execute(f'CREATE INDEX IF NOT EXISTS "{name}/tenant" ON {table.documents()} (tenant, id)')
     wanted = {(each.name, each.path, int(each.unique)) for each in table.indexes.values()}

@@ -30,6 +30,7 @@ from voicefile.docstore.port import (
     Replaced,
     VersionConflict,
 )
+from voicefile.docstore.sqlite_changes import Changes
 from voicefile.docstore.sqlite_many import ROWS_MAX, Change, after, is_version, write_changes
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -41,13 +42,22 @@ class Table:
     Each checks before its first write, so a refusal leaves nothing half done.
     """
 
-    def __init__(self, collection: Collection, leftovers: "Table | None" = None) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        leftovers: "Table | None" = None,
+        *,
+        changes: Changes | None = None,
+    ) -> None:
         for name in (collection.name, *(index.name for index in collection.indexes)):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} does not name a table")
         self.collection = collection
         self.indexes = {index.name: index for index in collection.indexes}
+        self.name = collection.name
+        self.follows = collection.follows
         self._leftovers = leftovers
+        self._changes = changes or Changes()
 
     def documents(self) -> str:
         return f'"{self.collection.name}/documents"'
@@ -64,8 +74,8 @@ class Table:
         document = row.document
         self._refuse_duplicates(db, document, row.values)
         done = db.execute(
-            self.sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING"),
-            (document.id, document.tenant, row.body, row.pending),
+            self.sql("INSERT INTO DOCUMENTS VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT (id) DO NOTHING"),
+            (document.id, document.tenant, row.body, row.pending, self._number()),
         )
         if done.rowcount == 0:
             raise DocumentExists(f"{self.collection.name} {document.id}")
@@ -84,7 +94,7 @@ class Table:
         if refused:
             raise DocumentExists(", ".join(refused[:10]))
 
-    def replace(self, db: sqlite3.Connection, row: Prepared) -> Document:
+    def replace(self, db: sqlite3.Connection, row: Prepared, *, unseen: bool = False) -> Document:
         document = row.document
         stored = self._stored(db, document)
         before = values_of(self.collection, stored.body)
@@ -93,8 +103,17 @@ class Table:
         self._refuse_duplicates(db, document, added)
         new = after(row, stored)
         db.execute(
-            self.sql("UPDATE DOCUMENTS SET version = ?, body = ?, pending = ? WHERE id = ?"),
-            (new.version, row.body, packed_events(new.pending), new.id),
+            self.sql(
+                "UPDATE DOCUMENTS SET version = ?, body = ?, pending = ?,"
+                " changed = coalesce(?, changed) WHERE id = ?"
+            ),
+            (
+                new.version,
+                row.body,
+                packed_events(new.pending),
+                None if unseen else self._number(),
+                new.id,
+            ),
         )
         for name, values in row.values.items():
             self._drop_entries(db, name, document, before[name] - values)
@@ -102,9 +121,11 @@ class Table:
         self.note_pending(db, new)
         return new
 
-    def replace_many(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> list[Replaced]:
+    def replace_many(
+        self, db: sqlite3.Connection, rows: Sequence[Prepared], *, unseen: bool = False
+    ) -> list[Replaced]:
         """Few statements for all: between two of them Python has to be waited for."""
-        held = self._many(db, [row.document.id for row in rows])
+        held = self.many(db, [row.document.id for row in rows])
         before = {name: values_of(self.collection, each.body) for name, each in held.items()}
         if len({row.document.id for row in rows}) < len(rows) or any(
             row.values[name] - before.get(row.document.id, {}).get(name, frozenset())
@@ -113,21 +134,23 @@ class Table:
             if index.unique
         ):
             # Whether a unique value is free may depend on what became of the documents before.
-            return self._replace_in_turn(db, rows)
+            return self._replace_in_turn(db, rows, unseen=unseen)
         changes = [
             Change(row, after(row, held[row.document.id]), before[row.document.id])
             for row in rows
             if is_version(held.get(row.document.id), row.document)
         ]
-        write_changes(db, self, changes)
+        write_changes(db, self, changes, None if unseen else self._number())
         done = {each.new.id: each.new for each in changes}
         return [done.get(row.document.id) or self._conflict(row.document) for row in rows]
 
-    def _replace_in_turn(self, db: sqlite3.Connection, rows: Sequence[Prepared]) -> list[Replaced]:
+    def _replace_in_turn(
+        self, db: sqlite3.Connection, rows: Sequence[Prepared], *, unseen: bool
+    ) -> list[Replaced]:
         outcomes: list[Replaced] = []
         for row in rows:
             try:
-                outcomes.append(self.replace(db, row))
+                outcomes.append(self.replace(db, row, unseen=unseen))
             except (VersionConflict, DocumentExists) as refused:
                 outcomes.append(refused)
         return outcomes
@@ -160,7 +183,7 @@ class Table:
         found = self._select(db, "FROM DOCUMENTS d WHERE d.id = ?", (document_id,))
         return found[0] if found else None
 
-    def _many(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Document]:
+    def many(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
         for start in range(0, len(ids), ROWS_MAX):
             some = ids[start : start + ROWS_MAX]
@@ -290,6 +313,11 @@ class Table:
             self._drop_entries(db, name, stored, values)
         if stored.pending:
             self._forget_pending(db, stored.id)
+        if self.follows:
+            self._changes.note_gone(db, self.name, stored.id)
+
+    def _number(self) -> int:
+        return self._changes.number() if self.follows else 0
 
     def note_pending(self, db: sqlite3.Connection, document: Document) -> None:
         if document.pending:

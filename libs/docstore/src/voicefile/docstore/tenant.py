@@ -31,9 +31,11 @@ class TenantCollection:
     async def replace(self, document: Document) -> Document:
         return await self._store.replace(self._collection, self._own(document))
 
-    async def replace_many(self, documents: Sequence[Document]) -> list[Replaced]:
+    async def replace_many(
+        self, documents: Sequence[Document], *, unseen: bool = False
+    ) -> list[Replaced]:
         own = [self._own(each) for each in documents]
-        return await self._store.replace_many(self._collection, own)
+        return await self._store.replace_many(self._collection, own, unseen=unseen)
 
     async def delete(self, document: Document) -> None:
         await self._store.delete(self._collection, self._own(document))

@@ -1,14 +1,13 @@
 """Dump: a service's documents, collection by collection and page by page, sealed as they go out."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection, DocStore, Document
 from voicefile.dumps.frames import Begin, End, Frame, SegmentHead, boxes_text
 from voicefile.dumps.recipient import Recipient
-from voicefile.dumps.segment import END, SEGMENT_BYTES, Counts, DumpKey, end_of, packed
+from voicefile.dumps.segment import END, GONE, SEGMENT_BYTES, Counts, DumpKey, end_of, packed
 
 PAGE_DOCUMENTS: Final = 100
 _ROUGHLY: Final = 64
@@ -32,30 +31,44 @@ class LeftOut:
 
 
 Items = AsyncIterator[Item | LeftOut]
-Source = Callable[[], Items]
-"""Gives all there is to dump, kind by kind."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A dump that is to be given out."""
+
+    items: Items
+    """Kind by kind; of documents each kind by id, and then what is gone of it."""
+    since: str = ""
+    """The mark of the dump whose changes it holds; empty: it holds all there is."""
+    mark: str = ""
+    """What a later one may be asked to begin at; empty: there can be none."""
+    whole: tuple[str, ...] = ()
+    """Kinds that it holds all there is of, though of others it holds the changes."""
 
 
 async def sealed_dump(
-    service: str, source: Source, *, deployment: bytes, to: Sequence[Recipient]
+    service: str, begun: Begun, *, deployment: bytes, to: Sequence[Recipient]
 ) -> AsyncGenerator[bytes, None]:
     """The dump as it goes over the wire; holds one segment at a time."""
     key, counts, number = DumpKey(deployment), Counts(), 0
-    yield Frame(Begin(key.id, service, boxes_text(key.boxes(to)))).encode()
-    async for kind, items in _gathered(source, counts):
+    boxes = boxes_text(key.boxes(to))
+    yield Frame(Begin(key.id, service, boxes, begun.since, begun.mark)).encode()
+    async for kind, items in _gathered(begun.items, counts):
         sealed = key.seal(number, kind, items)
         yield Frame(SegmentHead(number, kind, len(items), len(sealed)), sealed).encode()
         number += 1
-    sealed = key.seal(number, END, [end_of(service, number, counts)])
+    about = {"since": begun.since, "mark": begun.mark, "whole": begun.whole}
+    sealed = key.seal(number, END, [{**end_of(service, number, counts), **about}])
     yield Frame(SegmentHead(number, END, 1, len(sealed)), sealed).encode()
     end = End(number + 1, dict(counts.documents), dict(counts.recordings), counts.left_out)
     yield Frame(end).encode()
 
 
-async def _gathered(source: Source, counts: Counts) -> AsyncIterator[tuple[str, list[object]]]:
+async def _gathered(given: Items, counts: Counts) -> AsyncIterator[tuple[str, list[object]]]:
     """Items of one kind at a time, as many as fit a segment."""
     kind, held, held_bytes = "", list[object](), 0
-    async for item in source():
+    async for item in given:
         if isinstance(item, LeftOut):
             counts.left_out += 1
             continue
@@ -65,26 +78,23 @@ async def _gathered(source: Source, counts: Counts) -> AsyncIterator[tuple[str, 
         kind = item.kind
         held.append(item.content)
         held_bytes += item.about_bytes
+        if kind.startswith(GONE):
+            counts.gone += 1
+            continue
         counts.documents[item.tenant] += 1
         counts.recordings[item.tenant] += item.recordings
     if held:
         yield kind, held
 
 
-def all_of(store: DocStore, collections: Sequence[Collection]) -> Source:
-    """The documents of these collections as they are, and how far the store was migrated."""
-
-    async def items() -> Items:
-        for collection in (MIGRATIONS, *collections):
-            async for document in pages(store, collection):
-                yield as_item(collection.name, document)
-
-    return items
-
-
 def as_item(kind: str, document: Document) -> Item:
     """A document as it is."""
     return Item(kind, packed(document), document.tenant, about_bytes=_size(document))
+
+
+def gone(kind: str, document_id: str) -> Item:
+    """That a document of that kind is not there any more."""
+    return Item(GONE + kind, document_id, "", about_bytes=_ROUGHLY)
 
 
 async def pages(store: DocStore, collection: Collection) -> AsyncIterator[Document]:

@@ -30,6 +30,10 @@ class Begin(Struct, frozen=True, tag="begin"):
     dump: str
     service: str
     boxes: dict[str, str]
+    since: str = ""
+    """The mark of the dump whose changes it holds; empty: it holds all there is."""
+    mark: str = ""
+    """What a later one may be asked to begin at."""
 
 
 class SegmentHead(Struct, frozen=True, tag="segment"):

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,7 @@ RECIPIENTS_MAX: Final = 8
 _LABEL: Final = b"voicefile/recipient\x00"
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _CHECK_BYTES: Final = 4
+_FINGERPRINT_BYTES: Final = 8
 _ROLE: Final = "dump-key"
 
 
@@ -63,6 +65,12 @@ class Recipient:
             return seal_to(self.public, _context(deployment, dump, self.name), key)
         except Malformed:
             raise RecipientInvalid("the recipient's key would be everybody's") from None
+
+
+def fingerprint(recipients: Sequence[Recipient]) -> str:
+    """Tells those who can read a dump from others, in 16 hex digits."""
+    names = sorted(str(each) for each in recipients)
+    return sha256(_LABEL + "\n".join(names).encode())[:_FINGERPRINT_BYTES].hex()
 
 
 def unbox(

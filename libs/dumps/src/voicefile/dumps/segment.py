@@ -23,6 +23,8 @@ SEGMENT_BYTES: Final = 2 * 1024 * 1024
 """A segment is closed when it has this much; a document larger than that has one of its own."""
 END: Final = "end"
 """The kind of the last segment."""
+GONE: Final = "gone/"
+"""Before the name of a kind: ids of what was dumped as that kind and is not there any more."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[Any])
 
@@ -35,6 +37,8 @@ class Counts:
     recordings: Counter[str] = field(default_factory=Counter)
     left_out: int = 0
     """Documents that could not be believed, or opened, and so are not in it."""
+    gone: int = 0
+    """Ids of documents that are not there any more."""
 
 
 class DumpKey(Secret):
@@ -92,7 +96,7 @@ def end_of(service: str, segments: int, counts: Counts) -> Mapping[str, Any]:
     return {
         "service": service,
         "segments": segments,
-        "documents": counts.documents.total(),
+        "documents": counts.documents.total() + counts.gone,
         "left_out": counts.left_out,
     }
 

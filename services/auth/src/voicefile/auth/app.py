@@ -57,6 +57,7 @@ from voicefile.docstore.lease import ALONE, LEASES, Leadership
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import Collection, DocStore
+from voicefile.dumps.changes import always_whole
 from voicefile.dumps.routes import DUMPS_PATH, KEY_BACKUPS_PATH, Leaving, dump_router
 from voicefile.dumps.settings import DumpSettings
 from voicefile.eventbus.port import EventBus
@@ -199,8 +200,8 @@ def _apps(ports: Ports, doors: Doors, dumping: DumpSettings) -> tuple[FastAPI, F
 def _dumps(ports: Ports, dumping: DumpSettings) -> APIRouter:
     """Documents and keys, each apart: neither opens without the other."""
     leaving = (
-        Leaving(DUMPS_PATH, "auth", partial(documents_of, ports), dumping.sealed_to),
-        Leaving(KEY_BACKUPS_PATH, "keys", partial(keys_of, ports), dumping.sealed_to),
+        Leaving(DUMPS_PATH, "auth", documents_of(ports), dumping.sealed_to),
+        Leaving(KEY_BACKUPS_PATH, "keys", always_whole(partial(keys_of, ports)), dumping.sealed_to),
     )
     return dump_router(leaving, deployment=ports.deployment, record=ports.deeds.record)
 

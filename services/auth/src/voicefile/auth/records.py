@@ -207,13 +207,16 @@ class TenantRecords(Generic[T]):
         document = replace(stored.document, body=body, pending=waiting)
         return Stored(record, await self._documents.replace(document))
 
-    async def replace_many(self, changes: Sequence[tuple[Stored[T], T]]) -> list[Replaced]:
-        """Stores many changes, each by itself; of each, in order, what became of it."""
+    async def rewrap_many(self, changes: Sequence[tuple[Stored[T], T]]) -> list[Replaced]:
+        """Stores many changes, each by itself; of each, in order, what became of it.
+
+        Of slips alone: dumps hold none, so these changes are not in the next one.
+        """
         documents = []
         for stored, record in changes:
             body = await self._records.body_of(record, tenant=self._tenant, document_id=stored.id)
             documents.append(replace(stored.document, body=body))
-        return await self._documents.replace_many(documents)
+        return await self._documents.replace_many(documents, unseen=True)
 
     async def delete(self, stored: Stored[T]) -> None:
         """Removes the record. Raises VersionConflict."""

@@ -236,7 +236,9 @@ something here is to be erased, as an ordinal, or None), `held` (1 if something 
 None) and `erased_days` (on which something here was erased, as ordinals). Rotation writes every
 living document anew within a week, so what stands beside is never older than that."""
 
-DIRECTORY = Collection("directory", indexes=(Index("claimed_on", "claimed_at_s"),), silent=True)
+DIRECTORY = Collection(
+    "directory", indexes=(Index("claimed_on", "claimed_at_s"),), silent=True, passing=True
+)
 """Document id: the access ID's locator. Body: {tenant, credential, claimed_at_s}; the time goes
 when the sweep has seen the credential, so that it looks at each claim once."""
 
@@ -373,9 +375,11 @@ RESELLERS = Collection("resellers")
 PRINCIPALS = Collection("principals", indexes=(Index("login", "login", unique=True),))
 """Document id: the principal id; a partner's client_id is the same."""
 DEPLOYMENT = Collection("deployment")
-ASSERTIONS = Collection("assertions", indexes=(Index("expires", "expires_at_s"),), silent=True)
+ASSERTIONS = Collection(
+    "assertions", indexes=(Index("expires", "expires_at_s"),), silent=True, passing=True
+)
 """Client assertions that were used. Document id: hash of client and jti."""
-ROUNDS = Collection("rounds", silent=True)
+ROUNDS = Collection("rounds", silent=True, passing=True)
 """When what is done now and then was done last. Document id: what."""
 
 COLLECTIONS = (

@@ -28,9 +28,13 @@ class Services:
         self._client = client
         self._dump_s_max = dump_s_max
 
-    async def dump(self, service: str, repository: Repository) -> Dump:
-        """The service's documents, put among the objects. Raises DumpFailed, Plaintext."""
-        return await self._put(service, f"/{service}{DUMPS}", repository, Room.OBJECTS)
+    async def dump(self, service: str, repository: Repository, *, since: str = "") -> Dump:
+        """The service's documents, put among the objects. Raises DumpFailed, Plaintext.
+
+        Those that have changed since that mark if the service can tell, or all.
+        """
+        path = f"/{service}{DUMPS}"
+        return await self._put(service, path, repository, Room.OBJECTS, since=since)
 
     async def keys(self, repository: Repository) -> Dump:
         """Auth's key backup, put where nothing else lies. Raises DumpFailed, Plaintext."""
@@ -61,9 +65,12 @@ class Services:
         room: Room,
         *,
         boxes_min: int = RECIPIENTS_MIN,
+        since: str = "",
     ) -> Dump:
+        asked = {"since": since} if since else {}
+        timeout_s = self._dump_s_max
         try:
-            async with self._client.stream("POST", path, timeout=self._dump_s_max) as answer:
+            async with self._client.stream("POST", path, params=asked, timeout=timeout_s) as answer:
                 if answer.status_code == httpx.codes.CONFLICT:
                     raise NothingToDump(service)
                 if not answer.is_success:
@@ -72,7 +79,7 @@ class Services:
                 found = await _taken(service, stream, repository, room)
         except (httpx.HTTPError, FrameInvalid):
             raise DumpFailed(service) from None
-        if len(found.boxes) < boxes_min:
+        if len(found.boxes) < boxes_min or found.since not in {"", since}:
             raise DumpFailed(service)
         return found
 
@@ -110,4 +117,6 @@ def _whole(service: str, begin: Begin, segments: list[Segment], end: End) -> Dum
         end.documents,
         end.recordings,
         end.left_out,
+        begin.since,
+        begin.mark,
     )

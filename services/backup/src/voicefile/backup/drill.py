@@ -17,6 +17,7 @@ from msgspec import Struct
 from voicefile.backup import metrics
 from voicefile.backup.ask_services import CANARIES
 from voicefile.backup.errors import BackupError, Damaged, ManifestInvalid
+from voicefile.backup.events import TENANT
 from voicefile.backup.manifest import FORMAT, Copied, Found, opened, signed
 from voicefile.backup.read_back import Reading
 from voicefile.backup.repository import Repository, Room
@@ -149,7 +150,9 @@ class _Drilling:
                 self.canaries += 1
             else:
                 self.findings.append(f"a canary does not open: {canary.blob}")
-        for tenant in sorted(set(self._found.manifest.counts) - self.tenants):
+        # A dump from before counts an erased tenant's recordings until all is dumped again.
+        erased = (await self._reading.graves()).ids(TENANT)
+        for tenant in sorted(set(self._found.manifest.counts) - self.tenants - erased):
             self.findings.append(f"a tenant without a canary: {tenant}")
 
     async def _opens(self, canary: _Canary) -> bool:

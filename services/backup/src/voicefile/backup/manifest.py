@@ -47,7 +47,7 @@ class Segment(Struct, frozen=True):
 
 
 class Dump(Struct, frozen=True):
-    """A service's documents at a time."""
+    """A service's documents at a time, or those that had changed since the dump before."""
 
     service: str
     dump: str
@@ -58,6 +58,11 @@ class Dump(Struct, frozen=True):
     """By tenant."""
     recordings: dict[str, int]
     left_out: int = 0
+    since: str = ""
+    """The mark of the dump whose changes it holds; empty: it holds all there was."""
+    mark: str = ""
+    """What changes after it are asked for with."""
+    begun_at_s: int = 0
 
 
 class Inventory(Struct, frozen=True):
@@ -72,6 +77,7 @@ class Contents(Struct, frozen=True):
     """What a manifest is about."""
 
     dumps: list[Dump]
+    """Of each service one of all there was, and behind it, oldest first, those of changes."""
     inventories: list[Inventory]
 
 
@@ -104,7 +110,7 @@ class Manifest(Struct, frozen=True):
     """When it was begun: nothing later is in it for certain."""
     contents: Object
     counts: dict[str, int]
-    """Recordings by tenant."""
+    """Recordings by tenant that its dumps hold; in each dump anew what had changed by then."""
     checkpoint: str
     """The platform log's, as audit had signed it."""
     tombstones: Link

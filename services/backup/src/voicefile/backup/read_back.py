@@ -6,9 +6,10 @@ has no such key, and none of this runs in it.
 
 import base64
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from voicefile.backup.errors import Damaged, KeyInvalid, ListTooOld, NothingToRestore
+from voicefile.backup.layers import Layers, OpenedDump
 from voicefile.backup.manifest import (
     Copied,
     Dump,
@@ -27,51 +28,9 @@ from voicefile.crypto.errors import Tampered
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.crypto.secret import SecretKey
 from voicefile.dumps.recipient import unbox
-from voicefile.dumps.segment import Whole, open_segment
 from voicefile.translog.note import VerifierKey
 
 LATEST: Final = 2**62
-
-
-class OpenedDump:
-    """A dump, with the key to it: gives its items kind by kind, as often as is asked."""
-
-    def __init__(
-        self, repository: Repository, room: Room, dump: Dump, key: SecretKey, *, deployment: bytes
-    ) -> None:
-        self._repository = repository
-        self._room = room
-        self._dump = dump
-        self._key = key
-        self._deployment = deployment
-
-    async def items(self, kind: str) -> AsyncIterator[Any]:
-        """Items of one kind, in their order. Raises Damaged, Tampered."""
-        for number, segment in enumerate(self._dump.segments):
-            if segment.kind != kind:
-                continue
-            found, items = await self._segment(number)
-            if found != kind:
-                raise Damaged(f"{self._room}/{segment.object.named.address}")
-            for item in items:
-                yield item
-
-    async def kinds(self) -> list[str]:
-        """The kinds there are, in order, each once."""
-        return list(dict.fromkeys(segment.kind for segment in self._dump.segments))
-
-    async def check(self) -> None:
-        """That it is whole, by what its own last segment says. Raises DumpIncomplete, Tampered."""
-        whole = Whole(self._dump.service)
-        for number in range(len(self._dump.segments)):
-            whole.opened(*await self._segment(number))
-        whole.check()
-
-    async def _segment(self, number: int) -> tuple[str, list[Any]]:
-        sealed = await self._repository.get(self._room, self._dump.segments[number].object.named)
-        return open_segment(
-            self._key, sealed, deployment=self._deployment, dump=self._dump.dump, number=number
-        )
 
 
 class Reading:
@@ -105,13 +64,13 @@ class Reading:
                 raise ListTooOld
         return graves
 
-    async def dump(self, found: Found, service: str) -> OpenedDump:
-        """A service's dump of that manifest. Raises KeyInvalid, NothingToRestore."""
+    async def dump(self, found: Found, service: str) -> Layers:
+        """A service's documents by that manifest. Raises KeyInvalid, NothingToRestore."""
         contents = await contents_of(self.repository, found.manifest)
-        for dump in contents.dumps:
-            if dump.service == service:
-                return self._opened(dump, Room.OBJECTS)
-        raise NothingToRestore
+        dumps = [each for each in contents.dumps if each.service == service]
+        if not dumps:
+            raise NothingToRestore
+        return Layers([self._opened(each, Room.OBJECTS) for each in dumps])
 
     async def keys(self) -> OpenedDump:
         """The newest key backup: what it does not have any more is erased, or lost."""

@@ -54,6 +54,10 @@ class BackupSettings(BaseSettings):
     every_s: Annotated[int, Field(ge=60, le=DAY_S)] = DAY_S
     """How often a whole backup is taken; copies of new recordings are made at once."""
 
+    whole_every_s: Annotated[int, Field(ge=0, le=7 * DAY_S)] = 7 * DAY_S
+    """How often documents are dumped whole; in between, what has changed. 0: each time. Services
+    know what has changed for eight days."""
+
     again_s: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How long after one that failed it is tried again."""
 

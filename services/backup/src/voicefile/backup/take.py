@@ -16,6 +16,7 @@ import msgspec
 
 from voicefile.backup.ask_services import SERVICES, Services
 from voicefile.backup.chain import Chain, Note
+from voicefile.backup.changes import goes_on_from
 from voicefile.backup.copy_blobs import Copying
 from voicefile.backup.manifest import (
     FORMAT,
@@ -121,9 +122,11 @@ class Taking:
         earlier = await self._earlier()
         await self._copying.missing()
         begun_at_s = int(self._now_s())
-        dumps = []
+        before = await self._contents_before(earlier)
+        dumps: list[Dump] = []
         for service in SERVICES:
-            dumps.append(await self._services.dump(service, self._repository))
+            known = [each for each in before.dumps if each.service == service]
+            dumps += await self._dumped(service, known, begun_at_s)
             self._between(f"dumped {service}")
         canaries = await self._services.canaries(self._repository)
         dumps += [] if canaries is None else [canaries]
@@ -132,10 +135,24 @@ class Taking:
         self._between("keys put")
         await self._copying.missing()
         self._between("blobs copied")
-        found = await self._manifest(earlier, dumps, keys, checkpoint, begun_at_s)
+        found = await self._manifest(earlier, before, dumps, keys, checkpoint, begun_at_s)
         self._between("manifest put")
         await self._forget([*earlier, found])
         return Taken(found, sum(each.left_out for each in dumps))
+
+    async def _dumped(self, service: str, known: list[Dump], begun_at_s: int) -> list[Dump]:
+        """The dump of all there was and those of changes behind it, with the new one."""
+        since = await goes_on_from(
+            known, self._repository, self._settings.whole_every_s, now_s=begun_at_s
+        )
+        dump = await self._services.dump(service, self._repository, since=since)
+        dump = msgspec.structs.replace(dump, begun_at_s=begun_at_s)
+        return [*known, dump] if dump.since else [dump]
+
+    async def _contents_before(self, earlier: Sequence[Found]) -> Contents:
+        if not earlier:
+            return Contents([], [])
+        return await contents_of(self._repository, earlier[-1].manifest)
 
     async def _keys(self, n: int, begun_at_s: int) -> Object:
         dump = await self._services.keys(self._repository)
@@ -145,6 +162,7 @@ class Taking:
     async def _manifest(
         self,
         earlier: Sequence[Found],
+        before: Contents,
         dumps: Sequence[Dump],
         keys: Object,
         checkpoint: str,
@@ -153,7 +171,7 @@ class Taking:
         newest = earlier[-1] if earlier else None
         async with self._copying.turn:
             n = self._copying.next_n
-            contents = Contents(list(dumps), await self._inventories(newest, n))
+            contents = Contents(list(dumps), await self._inventories(before, n))
             raw = msgspec.json.encode(contents)
             named = Object.of(await self._repository.put(Room.OBJECTS, raw))
             self._between("contents put")
@@ -185,10 +203,8 @@ class Taking:
         staying = to_keep(found, self._settings, now_s=self._now_s())
         return [Kept(each.manifest.n, each.note) for each in staying if each.manifest.n < newest.n]
 
-    async def _inventories(self, newest: Found | None, n: int) -> list[Inventory]:
-        before: list[Inventory] = []
-        if newest is not None:
-            before = (await contents_of(self._repository, newest.manifest)).inventories
+    async def _inventories(self, contents: Contents, n: int) -> list[Inventory]:
+        before = contents.inventories
         copied = [copy async for copy in self._copying.of_run(n)]
         full = [each for each in before if each.blobs >= INVENTORY_BLOBS]
         small = [each for each in before if each.blobs < INVENTORY_BLOBS]

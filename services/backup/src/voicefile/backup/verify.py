@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from voicefile.backup.chain import NONE
+from voicefile.backup.changes import out_of_order
 from voicefile.backup.errors import BackupError, Damaged, ManifestInvalid
 from voicefile.backup.manifest import (
     Contents,
@@ -179,11 +180,18 @@ class _Looking:
         contents = await self._contents(manifest)
         if contents is None:
             return
+        self._in_order(contents)
         for dump in contents.dumps:
             for segment in dump.segments:
                 await self._object(Room.OBJECTS, segment.object.named, sealed=True)
         for inventory in contents.inventories:
             await self._inventory(inventory)
+
+    def _in_order(self, contents: Contents) -> None:
+        """That every dump of changes follows the dump whose changes it holds."""
+        for dump in out_of_order(contents.dumps):
+            first = dump.segments[0].object if dump.segments else Object("", 0)
+            self._find("does not follow the dump before", f"{Room.OBJECTS}/{first.named.address}")
 
     async def _contents(self, manifest: Manifest) -> Contents | None:
         self._named[Room.OBJECTS].add(manifest.contents.named.address)

@@ -21,7 +21,7 @@ from voicefile.docstore.lease import ALONE, LEASES, Leadership, Work
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
-from voicefile.dumps.dump import all_of
+from voicefile.dumps.changes import always_whole, documents_of
 from voicefile.dumps.routes import CANARIES_PATH, DUMPS_PATH, Leaving, dump_router
 from voicefile.dumps.routes import PROBLEMS as DUMP_PROBLEMS
 from voicefile.dumps.settings import DumpSettings
@@ -148,8 +148,8 @@ def _internal(
     app = new_app("voiceFileServer ingest, internal", problems=DUMP_PROBLEMS, openapi_path=None)
     canaries = Canaries(docs, blobs, dumping, deployment=deployment)
     leaving = (
-        Leaving(DUMPS_PATH, "ingest", all_of(docs, DUMPED), dumping.sealed_to),
-        Leaving(CANARIES_PATH, "canaries", canaries.all, dumping.drilled_by),
+        Leaving(DUMPS_PATH, "ingest", documents_of(docs, DUMPED), dumping.sealed_to),
+        Leaving(CANARIES_PATH, "canaries", always_whole(canaries.all), dumping.drilled_by),
     )
     serve_routes(app, dump_router(leaving, deployment=deployment, record=deeds.record))
     tell_refused_doors(app, deeds)

@@ -5,6 +5,7 @@ are over before anything could be restored.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -38,8 +39,15 @@ from voicefile.crypto.rootkey import VersionGone
 from voicefile.deeds.series import DEEDS
 from voicefile.docstore.lease import LEASES
 from voicefile.docstore.migrations import MIGRATIONS
-from voicefile.docstore.port import Document
-from voicefile.dumps.dump import Item, Items, LeftOut, as_item, pages
+from voicefile.docstore.port import Collection, Document
+from voicefile.dumps.changes import (
+    Source,
+    changed_ids,
+    changes_as_they_are,
+    following,
+    these,
+)
+from voicefile.dumps.dump import Item, LeftOut, as_item, gone, pages
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +58,14 @@ LEFT_OUT = (DIRECTORY, ASSERTIONS, ROUNDS, ERASURES, LEASES, *access_store.COLLE
 """Made anew, or over before anything could be restored; what one asked to erase, two ask anew."""
 
 
-def documents_of(ports: Ports) -> Items:
-    """Everything in the order in which it can be brought back."""
-    return _documents(ports)
+def documents_of(ports: Ports) -> Source:
+    """Everything in the order in which it can be brought back, or what of it has changed."""
+    return following(
+        ports.store,
+        (*AS_THEY_ARE, *TAKEN_APART),
+        everything=partial(_documents, ports),
+        changes=partial(_changes, ports=ports),
+    )
 
 
 async def _documents(ports: Ports) -> AsyncIterator[Item | LeftOut]:
@@ -70,6 +83,48 @@ async def _documents(ports: Ports) -> AsyncIterator[Item | LeftOut]:
     async for document in pages(ports.store, ACCESS):
         if not _has_key(document):
             yield await _believed(_remains, document, ports=ports)
+
+
+async def _changes(since: str, *, ports: Ports) -> AsyncIterator[Item | LeftOut]:
+    async for item in _changed(DEPLOYMENT, partial(_deployment, ports=ports), since, ports=ports):
+        yield item
+    believed = partial(_believed, _tenant, ports=ports)
+    async for item in _changed(TENANTS, believed, since, ports=ports):
+        yield item
+    for collection in AS_THEY_ARE:
+        async for item in changes_as_they_are(ports.store, collection, since):
+            yield item
+    ids = await changed_ids(ports.store, ACCESS, since)
+    for has_key, kind, make in ((True, ACCESS.name, _access), (False, REMAINS, _remains)):
+        # What has lost its key, or can't be believed, must not come back as it was; what has a key
+        # was never anybody's remains.
+        missing: list[str] = []
+        async for document in these(ports.store, ACCESS, ids, missing):
+            made: Item | LeftOut | None = None
+            if _has_key(document) is has_key:
+                made = await _believed(make, document, ports=ports)
+                yield made
+            if isinstance(made, LeftOut) or (made is None and has_key):
+                missing.append(document.id)
+        for document_id in sorted(missing):
+            yield gone(kind, document_id)
+
+
+async def _changed(
+    collection: Collection,
+    make: Callable[[Document], Awaitable[Item | LeftOut]],
+    since: str,
+    *,
+    ports: Ports,
+) -> AsyncIterator[Item | LeftOut]:
+    ids, missing = await changed_ids(ports.store, collection, since), list[str]()
+    async for document in these(ports.store, collection, ids, missing):
+        item = await make(document)
+        if isinstance(item, LeftOut):
+            missing.append(document.id)
+        yield item
+    for document_id in sorted(missing):
+        yield gone(collection.name, document_id)
 
 
 async def _believed(

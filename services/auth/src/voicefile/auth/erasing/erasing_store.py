@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from voicefile.docstore.port import Collection, Index
 
-ERASURES = Collection("erasures", indexes=(Index("expires", "expires_at_s"),))
+ERASURES = Collection("erasures", indexes=(Index("expires", "expires_at_s"),), passing=True)
 """What one person asked to have erased, and another has not confirmed yet. Document id: random."""
 SHREDDED = Collection("shredded")
 """Tenants that are no more. Document id: the tenant; the platform's document."""

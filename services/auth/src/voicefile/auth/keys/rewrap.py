@@ -81,7 +81,7 @@ async def _stored(
     changes: Sequence[Change], *, records: TenantRecords[Access], forged: list[RecordForged]
 ) -> int:
     done = 0
-    outcomes = await records.replace_many(changes)
+    outcomes = await records.rewrap_many(changes)
     for (stored, _), outcome in zip(changes, outcomes, strict=True):
         done += isinstance(outcome, Document)
         if isinstance(outcome, DocumentExists):

@@ -11,18 +11,24 @@ from voicefile.docstore.port import Collection, Index
 
 EXPIRES = Index("expires", "expires_at_s")
 
-SESSIONS = Collection("sessions", indexes=(EXPIRES, Index("credential", "credential")))
+SESSIONS = Collection(
+    "sessions", indexes=(EXPIRES, Index("credential", "credential")), passing=True
+)
 """Document id: the hash of the session's token; a telephone session has none, and its own id."""
-CHALLENGES = Collection("challenges", indexes=(EXPIRES,))
+CHALLENGES = Collection("challenges", indexes=(EXPIRES,), passing=True)
 """Document id: the hash of the challenge."""
-LOGINS = Collection("telephone_logins", indexes=(EXPIRES,))
+LOGINS = Collection("telephone_logins", indexes=(EXPIRES,), passing=True)
 """Document id: the login id."""
-THROTTLES = Collection("throttles", indexes=(EXPIRES,), silent=True)
+THROTTLES = Collection("throttles", indexes=(EXPIRES,), silent=True, passing=True)
 """Document id: the keyed hash of what is counted. Body: {state, expires_at_s}."""
-RELEASES = Collection("releases", indexes=(EXPIRES, Index("listening", "listening", unique=True)))
+RELEASES = Collection(
+    "releases",
+    indexes=(EXPIRES, Index("listening", "listening", unique=True)),
+    passing=True,
+)
 """Document id: the release id."""
 
-OUTSTANDING = Collection("outstanding", silent=True)
+OUTSTANDING = Collection("outstanding", silent=True, passing=True)
 """Document id: an instance's boot id. How far it has numbered its deeds."""
 
 COLLECTIONS = (SESSIONS, CHALLENGES, LOGINS, THROTTLES, RELEASES, OUTSTANDING)
