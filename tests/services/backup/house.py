@@ -31,6 +31,7 @@ from voicefile.deeds.deed import Actor
 from voicefile.dumps.recipient import Recipient
 from voicefile.eventbus.port import EventBus
 from voicefile.translog.note import VerifierKey
+from voicefile.verify.fsck import LogCheck
 
 DEPLOYMENT = "test"
 
@@ -173,6 +174,22 @@ async def heard(client: httpx.AsyncClient, filed: dict) -> bytes | None:
     path = f"/playback/v1/recordings/{filed['recording_id']}/audio"
     sound = await client.get(path, headers=headers)
     return sound.content if sound.is_success else None
+
+
+async def recounted(client: httpx.AsyncClient, log: str, key: str, *known: str) -> int:
+    """How many deeds a log has, recounted by what an outsider reads. Raises Refuted.
+
+    `known` are heads of it that somebody has kept: it has to go on from each of them.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read(name: str) -> bytes | None:
+        asked = client.get(f"/audit/v1/logs/{log}/{name}")
+        answer = asyncio.run_coroutine_threadsafe(asked, loop).result()
+        return answer.content if answer.is_success else None
+
+    checking = LogCheck(read, VerifierKey.parse(key.strip()), known)
+    return (await asyncio.to_thread(checking.run)).checkpoint.size
 
 
 class Killed(BaseException):

@@ -121,13 +121,14 @@ class Taking:
         earlier = await self._earlier()
         await self._copying.missing()
         begun_at_s = int(self._now_s())
+        # Before the log is dumped: the dump then has whatever it was signed over.
+        checkpoint = await self._services.checkpoint()
         dumps = []
         for service in SERVICES:
             dumps.append(await self._services.dump(service, self._repository))
             self._between(f"dumped {service}")
         canaries = await self._services.canaries(self._repository)
         dumps += [] if canaries is None else [canaries]
-        checkpoint = await self._services.checkpoint()
         keys = await self._keys(self._copying.next_n, begun_at_s)
         self._between("keys put")
         await self._copying.missing()
