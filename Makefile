@@ -59,6 +59,8 @@ faults: $(VENV)/.dev  ## the long fault runs: random kills in the middle of ever
 	@VOICEFILE_FAULTS=long $(PYTEST) -q tests/faults tests/libs/docstore tests/libs/blobstore tests/libs/eventbus \
 	  tests/telephony/test_whole_calls.py tests/telephony/test_ten_thousand.py tests/telephony/test_guessing.py \
 	  tests/telephony/test_edge_limits.py
+	@VOICEFILE_BACKUP_MANIPULATIONS=10000 VOICEFILE_BACKUP_CANARIES=10000 VOICEFILE_SHRED_EVERY_DAYS=1 \
+	  $(PYTEST) -q tests/services/backup/test_verify.py tests/services/backup/test_host.py tests/services/backup/test_shred.py
 
 nemesis: $(VENV)/.dev  ## a few minutes of faults over services apart: kills, cuts, full disks, a lost broker
 	@VOICEFILE_FORM=cluster $(PYTEST) -q -p tests.cluster.plugin tests/faults/nemesis

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.services.backup.house import House, Killed, a_house, dying_at, heard, house_in
+from tests.services.backup.house import (
+    House,
+    Killed,
+    a_house,
+    dying_at,
+    heard,
+    house_in,
+    recounted,
+)
 
 from voicefile.backup.errors import KeyInvalid, ListTooOld, NothingToRestore
 from voicefile.backup.repository import Room
@@ -22,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Backed:
-    """A house with one backup, and its log as it was then."""
+    """A house with a backup, and its log as it was then."""
 
     house: House
     log: str
@@ -36,6 +44,8 @@ async def backed(tmp_path_factory) -> AsyncIterator[Backed]:
         one, other = house.stand.companies
         for home in (one, other, one):
             await house.filed(home)
+        # The first one begins the platform's log, and the second states its head.
+        await house.backed_up()
         await house.stand.settled()
         await house.backed_up()
         path, client = f"/audit/v1/logs/{one.id}", house.stand.client
@@ -67,6 +77,9 @@ async def test_every_id_and_pin_opens_the_very_same_bytes_in_a_vault_that_goes_o
         _, size, root, *_ = (await client.get(f"{backed.log}/checkpoint")).text.split("\n")
         assert int(size) >= int(before_size) > 0
         assert int(size) > int(before_size) or root == before_root
+        stated = (await house.reading().manifest()).manifest.checkpoint
+        platform = (await client.get("/audit/v1/logs/platform/key")).text
+        assert await recounted(client, "platform", platform, stated) > 0
         assert (await again.rounds.take()) is not None
 
 

@@ -14,6 +14,7 @@ from tests.stand import Company, Stand, company
 
 from voicefile.auth.erasing.certificate import Why
 from voicefile.auth.erasing.erase import Order, erase
+from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.backup.read_back import Reading
 from voicefile.backup.repository import Repository
 from voicefile.backup.rounds import Rounds
@@ -22,13 +23,15 @@ from voicefile.backup.take import Taken
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.backup_targets import FOLDER, folder_rooms
-from voicefile.cli.embedded import BARE, embedded
+from voicefile.cli.embedded import BARE, Around, embedded
 from voicefile.cli.place import Place
 from voicefile.cli.restore import Restored, restore
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.deed import Actor
 from voicefile.dumps.recipient import Recipient
+from voicefile.eventbus.port import EventBus
 from voicefile.translog.note import VerifierKey
+from voicefile.verify.fsck import LogCheck
 
 DEPLOYMENT = "test"
 
@@ -130,7 +133,12 @@ async def a_house(folder: Path, *, companies: int = 2) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def house_in(
-    data: Path, pairs: list[SealingKeyPair], clock: Clock | None = None
+    data: Path,
+    pairs: list[SealingKeyPair],
+    clock: Clock | None = None,
+    *,
+    pins: Callable[[], PinPool] = quick_pool,
+    bus: Around[EventBus] = BARE.bus,
 ) -> AsyncIterator[House]:
     """A vault over that folder, with whatever is in it."""
     clock = clock or Clock()
@@ -141,13 +149,11 @@ async def house_in(
         return store
 
     settings = DeploymentSettings(data_dir=data, deployment=DEPLOYMENT)
-    fittings = replace(BARE, documents=kept, now_s=clock)
+    fittings = replace(BARE, documents=kept, bus=bus, now_s=clock)
     async with AsyncExitStack() as running:
         running.enter_context(place.held())
         vault = await running.enter_async_context(
-            embedded(
-                settings, place, on_failure=failures.append, fittings=fittings, pins=quick_pool()
-            )
+            embedded(settings, place, on_failure=failures.append, fittings=fittings, pins=pins())
         )
         client = await running.enter_async_context(vault.client())
         stand = Stand(place, vault, client, [], stores, FilesystemBlobStore(place.blobs))
@@ -168,6 +174,22 @@ async def heard(client: httpx.AsyncClient, filed: dict) -> bytes | None:
     path = f"/playback/v1/recordings/{filed['recording_id']}/audio"
     sound = await client.get(path, headers=headers)
     return sound.content if sound.is_success else None
+
+
+async def recounted(client: httpx.AsyncClient, log: str, key: str, *known: str) -> int:
+    """How many deeds a log has, recounted by what an outsider reads. Raises Refuted.
+
+    `known` are heads of it that somebody has kept: it has to go on from each of them.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read(name: str) -> bytes | None:
+        asked = client.get(f"/audit/v1/logs/{log}/{name}")
+        answer = asyncio.run_coroutine_threadsafe(asked, loop).result()
+        return answer.content if answer.is_success else None
+
+    checking = LogCheck(read, VerifierKey.parse(key.strip()), known)
+    return (await asyncio.to_thread(checking.run)).checkpoint.size
 
 
 class Killed(BaseException):

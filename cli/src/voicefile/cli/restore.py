@@ -5,6 +5,7 @@ the last step a mark in the folder keeps it from being served: only a vault that
 tombstones behind it may speak. The backup itself is only read.
 """
 
+import asyncio
 import shutil
 import sys
 import time
@@ -26,9 +27,10 @@ from voicefile.backup.errors import Damaged
 from voicefile.backup.events import ACCESS as ACCESS_GRAVE
 from voicefile.backup.events import RECORDING, TENANT
 from voicefile.backup.layers import Layers
-from voicefile.backup.manifest import Found
-from voicefile.backup.read_back import LATEST, Reading
+from voicefile.backup.manifest import Copied, Found
+from voicefile.backup.read_back import LATEST, OpenedDump, Reading
 from voicefile.blobstore.filesystem import FilesystemBlobStore
+from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.private_file import sync, write_private
 from voicefile.cli.embedded import STORES
@@ -48,6 +50,8 @@ from voicefile.eventbus.memory import MemoryEventBus
 AS_THEY_ARE: Final = ("ingest", "playback", "audit")
 """Services whose documents are dumped, and come back, as they are."""
 BATCH_DOCUMENTS: Final = 200
+BLOBS_TOGETHER: Final = 8
+"""At a time, each held in memory: waiting for the disk is most of what it costs."""
 
 
 class NotEmpty(Exception):
@@ -253,18 +257,42 @@ async def _bring_blobs(reading: Reading, place: Place, restored: Restored) -> No
     store = await SqliteDocStore.open(place.documents("auth"), (*plan.collections, MIGRATIONS))
     try:
         copied = {copy.blob: copy async for copy in reading.copies(await reading.manifest())}
+        batch: list[Copied] = []
         async for name in _named(store):
             copy = copied.get(name)
-            try:
-                if copy is None:
-                    restored.blobs_missing.append(name)
-                    continue
-                await reading.copy_to(blobs, copy)
-                restored.blobs += 1
-            except Damaged:
+            if copy is None:
                 restored.blobs_missing.append(name)
+                continue
+            batch.append(copy)
+            if len(batch) == BLOBS_TOGETHER:
+                await _bring_together(reading, blobs, batch, restored)
+                batch = []
+        await _bring_together(reading, blobs, batch, restored)
     finally:
         await store.close()
+
+
+async def _bring_together(
+    reading: Reading, blobs: BlobStore, copies: Sequence[Copied], restored: Restored
+) -> None:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            whole = [tasks.create_task(_bring_blob(reading, blobs, copy)) for copy in copies]
+    except BaseExceptionGroup as group:
+        # As of one alone: the command has words for what befalls a store, and none for a group.
+        raise group.exceptions[0] from None
+    missing = [copy.blob for copy, one in zip(copies, whole, strict=True) if not one.result()]
+    restored.blobs += len(copies) - len(missing)
+    restored.blobs_missing += missing
+
+
+async def _bring_blob(reading: Reading, blobs: BlobStore, copy: Copied) -> bool:
+    """Whether it is there now."""
+    try:
+        await reading.copy_to(blobs, copy)
+    except Damaged:
+        return False
+    return True
 
 
 async def _named(store: DocStore) -> AsyncIterator[str]:

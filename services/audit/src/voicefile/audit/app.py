@@ -27,15 +27,29 @@ from voicefile.audit.releases import ReleaseWatch
 from voicefile.audit.settings import AuditSettings
 from voicefile.audit.signing_key import signing_key
 from voicefile.audit.stamp_day import DayStamps
-from voicefile.audit.store import COLLECTIONS, PULSE
+from voicefile.audit.store import (
+    BOOTS,
+    COLLECTIONS,
+    COSIGNED,
+    DAY_STAMPS,
+    FINDABLE,
+    HEADS,
+    INDEXED,
+    KEYS,
+    SEGMENTS,
+    STAMPED_HEADS,
+    TILES,
+    UNREADABLE,
+    WATCHED,
+)
 from voicefile.chassis.metrics import shown
 from voicefile.chassis.problems import INVALID_REQUEST, NOT_FOUND, Problem
 from voicefile.chassis.service import Service, new_app, serve_routes
 from voicefile.crypto.primitives import SigningKey
 from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.doors import tell_refused_doors
-from voicefile.deeds.series import DeedSeries
-from voicefile.docstore.lease import ALONE, LEASES, Leadership
+from voicefile.deeds.series import DEEDS, DeedSeries
+from voicefile.docstore.lease import ALONE, Leadership
 from voicefile.docstore.led import led
 from voicefile.docstore.migrations import Step
 from voicefile.docstore.port import DocStore
@@ -52,8 +66,12 @@ GROUP: Final = "audit"
 """The bus group that hears deeds."""
 PROBES: Final = frozenset({"/internal/v1/appendable"})
 """Auth asks it four times a second."""
-DUMPED: Final = tuple(each for each in COLLECTIONS if each not in {LEASES, PULSE})
-"""What a backup has of it: all but who leads just now."""
+DUMPED: Final = (
+    *(DEEDS, DAY_STAMPS, STAMPED_HEADS, COSIGNED, INDEXED, HEADS, BOOTS, WATCHED, FINDABLE),
+    *(TILES, SEGMENTS, KEYS, UNREADABLE),
+)
+"""What a backup has of it: all but who leads just now. What is written last is read first: the log
+goes on meanwhile, and nothing may tell of segments that were read before they were there."""
 STEPS: Final[Sequence[Step]] = ()
 """The migrations audit's store has gone through; none yet."""
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {

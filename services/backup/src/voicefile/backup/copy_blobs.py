@@ -5,23 +5,23 @@ target) is found by comparing names, without reading any blob again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
 from voicefile.backup.errors import Damaged, Plaintext
 from voicefile.backup.manifest import Copied
-from voicefile.backup.repository import Named, Repository, Room
+from voicefile.backup.repository import HELD_BYTES_MAX, Named, Repository, Room
 from voicefile.backup.store import COPIED, WANTED, at
 from voicefile.blobstore.port import BlobExists, BlobMissing, BlobName, BlobStore
 from voicefile.crypto.envelope import HEADER, MAGIC, Kind, sealed_sizes
 from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
 
-HELD_BYTES_MAX: Final = 8 * 1024 * 1024
-"""A blob up to this is held while it is copied; a longer one is read twice, first for its name."""
 PAGE: Final = 500
-TOGETHER: Final = 4
+TOGETHER: Final = 8
+"""At a time: waiting for the disk is most of what a copy costs."""
+_Copy = Callable[[BlobName], Coroutine[None, None, Named | None]]
 
 
 class Copying:
@@ -40,24 +40,24 @@ class Copying:
     async def wanted(self) -> int:
         """Copies what was told of; answers how many were waiting."""
         found = await self._docs.find(WANTED, "target", self._repository.name, limit=PAGE)
-        for document in found:
-            # What is not sealed makes the next whole backup fail, which tells of it.
-            with suppress(Plaintext):
-                await self._copied(BlobName(str(document.body["blob"])))
-            with suppress(VersionConflict):
-                await self._docs.delete(WANTED, document)
+        names = [BlobName(str(document.body["blob"])) for document in found]
+        for start in range(0, len(names), TOGETHER):
+            await self._together(names[start : start + TOGETHER], self._sealed)
+        async with asyncio.TaskGroup() as tasks:
+            for document in found:
+                tasks.create_task(self._done(document))
         return len(found)
 
     async def missing(self) -> int:
-        """Copies everything that has no copy; answers how many had none."""
+        """Copies everything that has no copy; answers how many had none. Raises Plaintext."""
         done = 0
         batch: list[BlobName] = []
         async for name in self._uncopied():
             batch.append(name)
             if len(batch) == TOGETHER:
-                done += await self._together(batch)
+                done += await self._together(batch, self._copied)
                 batch = []
-        return done + await self._together(batch)
+        return done + await self._together(batch, self._copied)
 
     async def of_run(self, n: int) -> AsyncIterator[Copied]:
         """What is listed first by that manifest."""
@@ -69,25 +69,44 @@ class Copying:
                 yield Copied(blob, str(document.body["sha256"]), _number(document.body["bytes"]))
             after = page[-1].id
 
-    async def _together(self, names: list[BlobName]) -> int:
+    async def _together(self, blobs: Sequence[BlobName], copy: _Copy) -> int:
+        """Writes down in one go what was put; answers how many that were."""
         async with asyncio.TaskGroup() as tasks:
-            copies = [tasks.create_task(self._copied(name)) for name in names]
-        return sum(copy.result() for copy in copies)
-
-    async def _copied(self, blob: BlobName) -> bool:
-        """Whether it had to be copied. Raises Plaintext."""
-        if await self._docs.get(COPIED, at(self._repository.name, blob)) is not None:
-            return False
-        try:
-            found = await self._put(blob)
-        except BlobMissing:
-            return False  # Erased, or given up, since it was told of.
+            copies = {blob: tasks.create_task(copy(blob)) for blob in blobs}
+        found = {blob: put for blob, one in copies.items() if (put := one.result()) is not None}
         async with self.turn:
-            body = {"sha256": found.sha256, "bytes": found.bytes, "run": self._run(self.next_n)}
+            run = self._run(self.next_n)
+            documents = [
+                Document(
+                    at(self._repository.name, blob),
+                    "",
+                    {"sha256": put.sha256, "bytes": put.bytes, "run": run},
+                )
+                for blob, put in found.items()
+            ]
             with suppress(DocumentExists):
-                await self._docs.insert(COPIED, Document(at(self._repository.name, blob), "", body))
-        self.copied_bytes += found.bytes
-        return True
+                await self._docs.insert_many(COPIED, documents)
+        self.copied_bytes += sum(put.bytes for put in found.values())
+        return len(found)
+
+    async def _sealed(self, blob: BlobName) -> Named | None:
+        """As `_copied`. What is not sealed makes the next whole backup fail, which tells of it."""
+        with suppress(Plaintext):
+            return await self._copied(blob)
+        return None
+
+    async def _copied(self, blob: BlobName) -> Named | None:
+        """Its copy; None if there was one, or there is no blob any more. Raises Plaintext."""
+        if await self._docs.get(COPIED, at(self._repository.name, blob)) is not None:
+            return None
+        try:
+            return await self._put(blob)
+        except BlobMissing:
+            return None  # Erased, or given up, since it was told of.
+
+    async def _done(self, wanted: Document) -> None:
+        with suppress(VersionConflict):
+            await self._docs.delete(WANTED, wanted)
 
     async def _put(self, blob: BlobName) -> Named:
         size = await self._source.size(blob)

@@ -20,7 +20,13 @@ from voicefile.backup.manifest import (
     key_backup,
     manifests,
 )
-from voicefile.backup.repository import Repository, Room
+from voicefile.backup.repository import (
+    HELD_BYTES_MAX,
+    Named,
+    Repository,
+    Room,
+    in_pieces,
+)
 from voicefile.backup.tombstones import GraveList, read_graves
 from voicefile.blobstore.names import blob_name
 from voicefile.blobstore.port import BlobExists, BlobMissing, BlobStore
@@ -102,13 +108,18 @@ class Reading:
             raise Damaged(f"blobs/{name}")
         except BlobMissing:
             pass
-        await self.repository.check(Room.OBJECTS, copy.named)
-        room = self.repository.room(Room.OBJECTS)
         try:
-            await blobs.put(name, room.stream(copy.named.address, 0, copy.bytes))
+            await blobs.put(name, await self._checked(copy.named))
         except BlobExists:
             return False
         return True
+
+    async def _checked(self, wanted: Named) -> AsyncIterator[bytes]:
+        """The object's bytes, known to be whole. Raises Damaged."""
+        if wanted.bytes <= HELD_BYTES_MAX:
+            return in_pieces(await self.repository.get(Room.OBJECTS, wanted))
+        await self.repository.check(Room.OBJECTS, wanted)
+        return self.repository.room(Room.OBJECTS).stream(wanted.address, 0, wanted.bytes)
 
     def _opened(self, dump: Dump, room: Room) -> OpenedDump:
         return OpenedDump(

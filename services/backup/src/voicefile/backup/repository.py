@@ -16,6 +16,8 @@ from voicefile.blobstore.names import NAME_BYTES
 from voicefile.blobstore.port import BlobEntry, BlobExists, BlobMissing, BlobName, BlobStore
 
 PIECE_BYTES: Final = 1 << 20
+HELD_BYTES_MAX: Final = 8 * 1024 * 1024
+"""A blob up to this is held while it is copied; a longer one is read twice, first for its hash."""
 OBJECT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What is read as a whole: segments, inventories, notes. Blobs are read in pieces."""
 
@@ -70,7 +72,7 @@ class Repository:
         """Durable when it returns; if it was there already, nothing is written."""
         found = named(content)
         with suppress(BlobExists):
-            await self._rooms[room].put(found.address, _one(content))
+            await self._rooms[room].put(found.address, in_pieces(content))
         return found
 
     async def get(self, room: Room, wanted: Named) -> bytes:
@@ -113,6 +115,7 @@ class Repository:
             after = page[-1].name
 
 
-async def _one(content: bytes) -> AsyncIterator[bytes]:
+async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
+    """As a store takes it."""
     for start in range(0, len(content), PIECE_BYTES):
         yield content[start : start + PIECE_BYTES]

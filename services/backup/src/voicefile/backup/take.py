@@ -123,6 +123,8 @@ class Taking:
         await self._copying.missing()
         begun_at_s = int(self._now_s())
         before = await self._contents_before(earlier)
+        # Before the log is dumped: the dump then has whatever it was signed over.
+        checkpoint = await self._services.checkpoint()
         dumps: list[Dump] = []
         for service in SERVICES:
             known = [each for each in before.dumps if each.service == service]
@@ -130,7 +132,6 @@ class Taking:
             self._between(f"dumped {service}")
         canaries = await self._services.canaries(self._repository)
         dumps += [] if canaries is None else [canaries]
-        checkpoint = await self._services.checkpoint()
         keys = await self._keys(self._copying.next_n, begun_at_s)
         self._between("keys put")
         await self._copying.missing()

@@ -8,6 +8,7 @@ those can tell who remember: so the newest heads of the last look are compared, 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -29,8 +30,8 @@ from voicefile.backup.manifest import (
     is_note,
     opened,
 )
-from voicefile.backup.repository import Named, Repository, Room, named
-from voicefile.blobstore.port import BlobName
+from voicefile.backup.repository import Named, Repository, Room, address, named
+from voicefile.blobstore.port import BlobEntry, BlobMissing, BlobName
 from voicefile.crypto.envelope import MAGIC
 from voicefile.dumps.frames import looks_sealed
 from voicefile.translog.note import VerifierKey
@@ -94,6 +95,7 @@ async def verify(
     for each in found:
         await looking.contents(each, graves)
     await looking.keys(found)
+    await looking.drills()
     await looking.unnamed()
     return looking.verdict
 
@@ -125,10 +127,13 @@ class _Looking:
                 notes.append(found)
         links: dict[int, Link] = {}
         before = NONE
+        there = {note.sha256 for _, note in notes}
         for tombstones, note in sorted(notes, key=lambda each: each[0].n):
             where = f"{Room.TOMBSTONES}/{note.named.address}"
-            if tombstones.n != before.n + 1 or tombstones.previous != before.sha256:
-                self._find("a link is missing before", where)
+            if tombstones.previous not in there | {""}:
+                self._find("missing", f"{Room.TOMBSTONES}/{address(tombstones.previous)}")
+            elif tombstones.n != before.n + 1 or tombstones.previous != before.sha256:
+                self._find("does not follow the one before", where)
             before = links[tombstones.n] = Link(tombstones.n, note.sha256)
         return links
 
@@ -227,12 +232,12 @@ class _Looking:
                 self._find("missing or damaged", f"{Room.KEYS}/{keys.named.address}")
         newest_n = found[-1].manifest.n if found else 0
         numbers = {each.manifest.n for each in found}
-        for sha256, backup in there.items():
+        for note, backup in there.items():
             # One ahead is of a backup under way; further ahead, manifests were taken away.
             if backup.manifest > newest_n + 1:
-                self._find("of a manifest that is gone", f"{Room.KEYS}/{sha256[:32]}")
-            elif sha256 not in named_keys and backup.manifest in numbers:
-                self.verdict.unnamed.append(f"{Room.KEYS}/{sha256[:32]}")
+                self._find("of a manifest that is gone", f"{Room.KEYS}/{address(note)}")
+            elif note not in named_keys and backup.manifest in numbers:
+                self.verdict.unnamed.append(f"{Room.KEYS}/{address(note)}")
 
     async def _key_backups(self) -> dict[str, KeyBackup]:
         """By the hash of their notes; their segments are looked at on the way."""
@@ -248,11 +253,29 @@ class _Looking:
                 await self._object(Room.KEYS, segment.object.named, sealed=True)
         return there
 
+    async def drills(self) -> None:
+        """That each report is what its name says; whose word it is, only the drill's key tells."""
+        async for entry in self._repository.entries(Room.DRILLS):
+            await self._itself(Room.DRILLS, entry)
+
     async def unnamed(self) -> None:
+        """What nothing names is listed; what is not even what its own name says is damaged."""
         for room in (Room.OBJECTS, Room.KEYS):
             async for entry in self._repository.entries(room):
                 if entry.name not in self._named[room]:
                     self.verdict.unnamed.append(f"{room}/{entry.name}")
+                    await self._itself(room, entry)
+
+    async def _itself(self, room: Room, entry: BlobEntry) -> None:
+        digest = sha256()
+        try:
+            stream = self._repository.room(room).stream(entry.name, 0, entry.sealed_bytes)
+            async for piece in stream:
+                digest.update(piece)
+        except BlobMissing:
+            return  # Given up since it was listed.
+        if address(digest.hexdigest()) != entry.name:
+            self._find("missing or damaged", f"{room}/{entry.name}")
 
     async def _object(
         self, room: Room, wanted: Named, *, sealed: bool = False, blob: bool = False
