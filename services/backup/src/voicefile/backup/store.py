@@ -17,8 +17,8 @@ COPIED: Final = Collection("copied", indexes=(Index("run", "run"),))
 WANTED: Final = Collection("wanted", indexes=(Index("target", "target"),))
 """Document id: target ‖ blob. Blobs that ingest told of and that were not copied yet."""
 GRAVES: Final = Collection("graves", indexes=(Index("waiting", "waiting"),))
-"""Document id: target ‖ what ‖ id. Body: {what, id, at_s, waiting}; kept, so that the list names
-each once however often it is told."""
+"""Document id: target ‖ what ‖ id. Body: {what, id, at_s, blobs, waiting}; kept, so that the list
+names each once however often it is told."""
 CHAINS: Final = Collection("chains")
 """Document id: target ‖ list. The last note of a list, and the one that is about to be put."""
 COLLECTIONS: Final = (COPIED, WANTED, GRAVES, CHAINS, DEEDS, LEASES)
