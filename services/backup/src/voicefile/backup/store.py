@@ -21,7 +21,10 @@ GRAVES: Final = Collection("graves", indexes=(Index("waiting", "waiting"),))
 names each once however often it is told."""
 CHAINS: Final = Collection("chains")
 """Document id: target ‖ list. The last note of a list, and the one that is about to be put."""
-COLLECTIONS: Final = (COPIED, WANTED, GRAVES, CHAINS, DEEDS, LEASES)
+ORDERS: Final = Collection("orders", indexes=(Index("waiting", "waiting"),))
+"""Document id: target ‖ random. Body: {waiting, outcome, good}; backups that an operator wants now,
+and what became of them."""
+COLLECTIONS: Final = (COPIED, WANTED, GRAVES, CHAINS, ORDERS, DEEDS, LEASES)
 """What backup's store has to declare."""
 
 
