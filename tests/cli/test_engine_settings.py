@@ -106,6 +106,7 @@ NEEDED = {
     "ingest": {"MONGO_URI", "KAFKA_BOOTSTRAP", "AUTH_URL", "S3_BUCKET", "S3_SECRET_KEY"},
     "playback": {"MONGO_URI", "KAFKA_BOOTSTRAP", "AUTH_URL", "S3_BUCKET", "S3_SECRET_KEY"},
     "portal": {"AUTH_URL", "PLAYBACK_URL"},
+    "backup": {"MONGO_URI", "KAFKA_BOOTSTRAP", "AUTH_URL", "AUDIT_URL", "INGEST_URL", "S3_BUCKET"},
 }
 
 
@@ -115,7 +116,7 @@ def test_what_a_service_can_not_do_without_is_named_together(told, service):
         told().require(service)
     named = set(re.findall(r"VOICEFILE_(\w+)", str(refused.value)))
     assert named >= NEEDED[service] | {"SERVICE_CERTIFICATE", "SERVICE_CA"}
-    if service in {"portal", "ingest", "playback"}:
+    if service in {"portal", "ingest", "playback", "backup"}:
         assert not {name for name in named if name.startswith(("ROOT", "TRANSIT", "PKCS11"))}
 
 

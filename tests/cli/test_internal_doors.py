@@ -144,7 +144,7 @@ async def test_exactly_the_services_a_route_names_pass_its_guard(doors: Doors, n
 async def test_every_internal_route_serves_somebody_and_never_everybody(doors: Doors):
     for rule in internal_routes(doors).values():
         assert rule.who
-        assert rule.who < {*SERVICES, "backup", "edge-*"}
+        assert rule.who < {*SERVICES, "edge-*"}
 
 
 async def test_without_a_certificate_of_ours_there_is_no_route_at_all(doors: Doors, tmp_path: Path):

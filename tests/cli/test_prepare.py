@@ -21,6 +21,7 @@ from tests.engines.environment import NotToBeHad
 from tests.engines.kafka import OPERATOR, Kafka
 from tests.engines.mongo import Mongo
 from tests.engines.provision import NotProvisioned, prepare
+from tests.services.backup.house import two_recipients
 
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.embedded import Fittings, embedded
@@ -134,6 +135,9 @@ async def test_a_service_hears_what_it_must_and_in_its_own_group_alone(broker):
     assert await may_read(broker, "ingest", SPEAKS["auth"], "ingest")
     assert not await may_read(broker, "ingest", SPEAKS["playback"], "ingest")
     assert not await may_read(broker, "ingest", SPEAKS["auth"], "audit")
+    for heard in ("ingest", "auth"):
+        assert await may_read(broker, "backup", SPEAKS[heard], "backup")
+    assert not await may_read(broker, "backup", SPEAKS["audit"], "backup")
     assert not await may_read(broker, "playback", SPEAKS["auth"], "playback")
     assert not await may_read(broker, "auth", SPEAKS["auth"], "auth")
 
@@ -193,7 +197,14 @@ async def test_what_was_acknowledged_outlives_a_kill(broker):
     assert found.value == mark
 
 
-async def test_what_is_planned_is_what_services_subscribe_to(tmp_path):
+@pytest.fixture
+def backed_up():
+    """Where nobody is named who could read backups, there are none."""
+    with two_recipients():
+        yield
+
+
+async def test_what_is_planned_is_what_services_subscribe_to(tmp_path, backed_up):
     """A service that is taught to hear another topic has to be allowed to."""
     heard = {}
 

@@ -120,7 +120,7 @@ async def test_a_folder_with_something_in_it_is_left_alone(house: House, tmp_pat
     with pytest.raises(NotEmpty):
         await restore_backup(
             used,
-            house.place.backup,
+            str(house.place.backup),
             str(house.key),
             root=house.root,
             pair=house.pairs[0],

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.process import NOWHERE, VOICEFILE, Served, settings
 from tests.libs.chassis.papers import papers, serial
 
-SERVICES = ("auth", "audit", "ingest", "playback", "portal")
+SERVICES = ("auth", "audit", "ingest", "playback", "portal", "backup")
 SECRET = "the-words-are-secret"
 
 

@@ -29,19 +29,26 @@ from tests.engines.process import Engine, write_private
 from tests.services.playback.telephone.pretended import prompts_folder
 
 from voicefile.chassis.tls import DevelopmentCertificates, development_certificates
+from voicefile.crypto.primitives import SealingKeyPair
+from voicefile.dumps.recipient import Recipient
 
 DEPLOYMENT = "test"
-SERVICES = ("auth", "audit", "ingest", "playback", "portal")
+SERVICES = ("auth", "audit", "ingest", "playback", "portal", "backup")
+ONE = {"backup": 1}
+"""Of whom another would only wait: the work is one instance's, and can wait itself."""
 CALLS = {
     "auth": ("audit",),
     "audit": ("auth",),
     "ingest": ("auth",),
     "playback": ("auth",),
     "portal": ("auth", "playback"),
+    "backup": ("auth", "audit", "ingest", "playback"),
 }
 """Who calls whom inside."""
-STOPPED_IN_TURN = ("portal", "playback", "ingest", "auth", "audit")
+STOPPED_IN_TURN = ("backup", "portal", "playback", "ingest", "auth", "audit")
 """Who calls others ends first: what they give back at the end somebody has to take."""
+EVERYBODYS = ("VOICEFILE_BACKUP_RECIPIENTS", "VOICEFILE_BACKUP_DRILL_KEY")
+"""Settings that begin as backup's do, and are each service's own."""
 READY_S_MAX = 90.0
 STARTED_AT_ONCE = 4
 """More would only make all of them slower on a machine of two cores."""
@@ -60,6 +67,7 @@ class Cluster:
         *,
         replicas: Mapping[str, int] | int = 2,
         wired: bool = False,
+        backed_up: bool = True,
         engines: Callable[[Path, Path], Engines] = Engines.private,
         settings: Mapping[str, str] | None = None,
     ) -> None:
@@ -67,6 +75,9 @@ class Cluster:
         self.certificates = folder / "certificates"
         self.settings = dict(settings or {})
         counts = replicas if isinstance(replicas, Mapping) else dict.fromkeys(SERVICES, replicas)
+        counts = {**counts, **ONE, **({} if backed_up else {"backup": 0})}
+        self.recipients = [SealingKeyPair.generate(), SealingKeyPair.generate()]
+        """Who can read its backups."""
         self.engines = engines(folder / "engines", self.certificates)
         self.replicas = {
             service: [self._replica(service, n) for n in range(1, counts[service] + 1)]
@@ -90,6 +101,16 @@ class Cluster:
     @property
     def everybody(self) -> list[Replica]:
         return [replica for replicas in self.replicas.values() for replica in replicas]
+
+    @property
+    def backup_key(self) -> Path:
+        """The key that signs its backups."""
+        return self.folder / "services" / "backup.key"
+
+    @property
+    def root(self) -> Path:
+        """The folder of the root keys of auth and audit."""
+        return self.furniture.root
 
     def named(self, name: str) -> Replica:
         """`auth-1`, or whatever else a replica is called."""
@@ -203,6 +224,10 @@ class Cluster:
             "VOICEFILE_SERVICE_CA": str(self.certificates / "ca.pem"),
             "VOICEFILE_TLS_CERTIFICATE": str(self._public.server),
             "VOICEFILE_DRAIN_S": "0.5",
+            "VOICEFILE_BACKUP_RECIPIENTS": ",".join(
+                str(Recipient(f"archive{n}", pair.public)) for n, pair in enumerate(self.recipients)
+            ),
+            "VOICEFILE_BACKUP_KEY": str(self.backup_key),
             "VOICEFILE_PLAYBACK_TELEPHONE_PROMPTS": str(prompts_folder()),
             **urls,
             **self.furniture.settings(service, own, self._doors_of),
@@ -222,6 +247,8 @@ def reserve_ports(processes: Iterable[Engine]) -> None:
 
 def _concerns(setting: str, service: str) -> bool:
     """Whether the service reads it: its own, or everybody's."""
+    if setting in EVERYBODYS:
+        return True
     of = [each for each in SERVICES if setting.startswith(f"VOICEFILE_{each.upper()}_")]
     return not of or service in of
 

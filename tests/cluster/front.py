@@ -18,8 +18,10 @@ BASE_URL = "https://vault.internal"
 INTERNAL = "/internal/"
 TIMEOUT_S = 60.0
 LOCAL = "127.0.0.1"
-CALLED_BY_NOBODY = "portal"
-"""It has no internal port."""
+CALLED_BY_NOBODY = frozenset({"portal", "backup"})
+"""They have no internal port."""
+VISITED_BY_NOBODY = "backup"
+"""It has no public port."""
 HOME = "portal"
 """Who is asked by somebody who just types the host."""
 ELSEWHERE = "auth"
@@ -52,7 +54,8 @@ class Doors:
         if plain == "/":
             return HOME
         first = plain.split("/")[1] if plain.startswith("/") else ""
-        return first if first in self.replicas else ELSEWHERE
+        known = first in self.replicas and first != VISITED_BY_NOBODY
+        return first if known else ELSEWHERE
 
     def public_trust(self, peer: str | None = None) -> ssl.SSLContext:
         """For the public ports; with a peer, showing a certificate that nobody asks for."""
@@ -102,7 +105,7 @@ class Front(httpx.AsyncBaseTransport):
         path = target.decode("ascii")
         replica = self._doors.next(self._doors.service_of(path))
         asks_inside = self._peer is not None or INTERNAL in path.split("?")[0]
-        closed = self._public_only or replica.service == CALLED_BY_NOBODY
+        closed = self._public_only or replica.service in CALLED_BY_NOBODY
         inside = asks_inside and not closed
         port = replica.internal if inside else replica.public
         # Host and path stay as they were sent; only the connection goes elsewhere.

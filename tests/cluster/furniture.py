@@ -13,8 +13,10 @@ from tests.engines.s3 import REGION, S3
 
 from voicefile.cli.prepare_plan import SPEAKS
 
-WITH_BLOBS = ("ingest", "playback")
+WITH_BLOBS = ("ingest", "playback", "backup")
 ROOTED = ("auth", "audit")
+TARGET = "voicefile-backup"
+"""The bucket that backups go to; in earnest it is somebody else's."""
 
 
 @dataclass
@@ -66,13 +68,23 @@ class Furniture:
         self._engines = engines
         self._documents: Mapping[str, Mapping[str, str]] = {}
 
+    @property
+    def root(self) -> Path:
+        """The root keys, in files; a folder for each service that has one."""
+        return self._engines.mongo.folder.parent / "root"
+
     def arrange(self) -> None:
         with ThreadPoolExecutor(2) as hands:
             topics = hands.submit(self.arrange_topics)
-            bucket = hands.submit(provision_s3, self._engines.s3)
+            bucket = hands.submit(self._arrange_buckets)
             self._documents = provision_mongo(self._engines.mongo)
             topics.result()
             bucket.result()
+
+    def _arrange_buckets(self) -> None:
+        provision_s3(self._engines.s3)
+        with self._engines.s3.client() as client:
+            client.create_bucket(Bucket=TARGET)
 
     def arrange_topics(self) -> None:
         provision_kafka(self._engines.kafka)
@@ -102,7 +114,15 @@ class Furniture:
                 "VOICEFILE_S3_SECRET_KEY": s3.secret_key,
                 "VOICEFILE_S3_CA": str(s3.authority),
             }
+        if service == "backup":
+            found |= {
+                "VOICEFILE_BACKUP_S3_ENDPOINT": f"https://127.0.0.1:{doors['s3']}",
+                "VOICEFILE_BACKUP_S3_REGION": REGION,
+                "VOICEFILE_BACKUP_S3_BUCKET": TARGET,
+                "VOICEFILE_BACKUP_S3_ACCESS_KEY": s3.access_key,
+                "VOICEFILE_BACKUP_S3_SECRET_KEY": s3.secret_key,
+                "VOICEFILE_BACKUP_S3_CA": str(s3.authority),
+            }
         if service in ROOTED:
-            root = mongo.folder.parent / "root" / service
-            found |= {"VOICEFILE_ROOT": "file", "VOICEFILE_ROOT_DIR": str(root)}
+            found |= {"VOICEFILE_ROOT": "file", "VOICEFILE_ROOT_DIR": str(self.root / service)}
         return found

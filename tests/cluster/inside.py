@@ -23,6 +23,8 @@ from voicefile.cli.store_plan import StorePlan
 from voicefile.docstore.port import DocStore
 
 PREFIX = "VOICEFILE_"
+BUILT = tuple(service for service in SERVICES if service != "backup")
+"""Those that have routes; of backup its store is enough."""
 
 
 class Watched(Engines):
@@ -62,7 +64,7 @@ async def inside(cluster: Cluster) -> AsyncIterator[Inside]:
     """Everything opened here is closed with the block."""
     found, failures = Inside(), []
     async with AsyncExitStack() as running:
-        for service in SERVICES:
+        for service in (each for each in SERVICES if cluster.replicas[each]):
             deployment, told = _settings(cluster, service)
             engines = Watched(
                 service,
@@ -73,7 +75,10 @@ async def inside(cluster: Cluster) -> AsyncIterator[Inside]:
                 on_failure=failures.append,
             )
             room = import_module(f"voicefile.cli.apart.{service}")
-            found.services[f"/{service}"] = await room.build(engines)
+            if service in BUILT:
+                found.services[f"/{service}"] = await room.build(engines)
+            else:
+                await engines.documents(room.PLAN)
             if engines.store is not None:
                 found.stores[service] = engines.store
             found.blobs = engines.store_of_blobs or found.blobs

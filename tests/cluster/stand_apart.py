@@ -68,7 +68,8 @@ class StandApart(Stand):
     async def copied_to(self, folder: Path) -> None:
         """Documents of these tenants and of none, each service's in a store of its own; blobs."""
         place, tenants = Place(folder), {each.id for each in self.companies}
-        for service, store in self.stores.items():
+        for service in STORES:
+            store = self.stores[service]
             await _copy_documents(service, store, place, tenants)
         await _copy_blobs(self.blobs, place, await _blobs_of(self.stores["auth"], tenants))
 

@@ -122,13 +122,14 @@ async def test_every_port_of_every_process_speaks_tls_and_nothing_else(cluster):
         own = {replica.public, replica.health, replica.internal}
         listening = {each.port for each in found[replica.name]}
         assert listening <= own
-        assert own - listening <= ({replica.internal} if replica.service == "portal" else set())
+        closed = {"portal": {replica.internal}, "backup": {replica.internal, replica.public}}
+        assert own - listening <= closed.get(replica.service, set())
 
 
 async def test_nobody_gets_inside_without_a_certificate_of_ours(cluster):
     """The handshake is refused: not a byte of a request is read."""
     for replica in cluster.everybody:
-        if replica.service == "portal":
+        if replica.service in front.CALLED_BY_NOBODY:
             continue
         for who in (None, "stranger"):
             trusted = ssl.create_default_context(cafile=str(cluster.certificates / "ca.pem"))

@@ -65,9 +65,9 @@ class Truth:
         minutes after everybody has gone, and each is a deed.
         """
         async with asyncio.timeout(within_s):
-            await self._published(*SPEAKS)
-            await self._handled("ingest")
-            await self._handled("audit")
+            await self._published(*(each for each in SPEAKS if each in self.stores))
+            for group in ("ingest", "audit", *({"backup"} & self.stores.keys())):
+                await self._handled(group)
             await self._signed()
 
     async def _published(self, *services: str) -> None:

@@ -344,6 +344,7 @@ LOOPS: Final[dict[str, Writes]] = {
         note="`failed`: a backup that is missed, partial, or of what is not sealed; a drill that "
         "found something. Single copies and tombstones: exempt, others' deeds tell of them",
     ),
+    "backup.orders.Orders.give": exempt("waits for the backup that it ordered, which is the deed"),
     "auth.app._forgetting": exempt("keys leave this process's memory"),
     "auth.listening.audit_gate.AuditGate._keep_asking": exempt(PROBE),
     "ingest.app._leading": exempt(

@@ -17,11 +17,15 @@ from tests.engines.environment import ROOT, NotToBeHad, binary
 from tests.engines.openbao import OpenBao
 from tests.engines.provision import VOICEFILE
 
+from voicefile.backup.settings import BackupSettings
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.engine_settings import SECRETS_DIR, SERVICES, EngineSettings
 from voicefile.cli.prepare_plan import SPEAKS
 from voicefile.cli.prepare_settings import PrepareSettings
 
+BACKUP = "backup-1"
+MADE_LATER = {"VOICEFILE_BACKUP_KEY", "VOICEFILE_BACKUP_FOLDER"}
+"""What backup makes itself, in folders of its own."""
 HERE = ROOT / "deploy" / "compose"
 SETTINGS = {
     SECRETS_DIR,
@@ -30,6 +34,7 @@ SETTINGS = {
         for kind in (DeploymentSettings, EngineSettings, PrepareSettings)
         for name in kind.model_fields
     ),
+    *(f"VOICEFILE_BACKUP_{name.upper()}" for name in BackupSettings.model_fields),
 }
 SECRET = re.compile(r"(password|secret_key|token|pin|mongo_uri)$", re.IGNORECASE)
 
@@ -71,10 +76,12 @@ def mounts(compose):
             yield name, source, target, mode
 
 
-def test_each_service_runs_twice(compose):
+def test_each_service_runs_twice_but_for_backup(compose):
     commands = [tuple(each["command"]) for each in ours(compose).values()]
     for service in SERVICES:
-        assert commands.count(("voicefile", "serve", service)) == 2
+        assert commands.count(("voicefile", "serve", service)) == 2 - (service == "backup")
+    # Without recipients there is nothing for it to do but to fail.
+    assert compose["services"][BACKUP]["profiles"] == ["backup"]
 
 
 def test_every_variable_is_a_setting(compose):
@@ -119,6 +126,8 @@ def test_what_a_service_reads_it_can_not_write(compose):
     assert writable == {
         *((name, f"./made/data/{name}") for name in ("kafka", "mongo", "s3", "openbao")),
         ("mongo", "./made/data/mongo-configuration"),
+        (BACKUP, "./made/data/backup"),
+        (BACKUP, "./made/target"),
         ("open-bao", "./made/keys"),
         ("open-bao", "./made/services"),
         ("prepare-mongo", "./made/services"),
@@ -129,15 +138,15 @@ def test_every_file_a_variable_names_is_mounted(compose, made):
     for name, service in ours(compose).items():
         inside = {target: source for each, source, target, _ in mounts(compose) if each == name}
         for variable, value in service["environment"].items():
-            if str(value).startswith("/") and variable != SECRETS_DIR:
+            if str(value).startswith("/") and variable not in {SECRETS_DIR, *MADE_LATER}:
                 folder, _, file = value.rpartition("/")
                 source = made / inside[folder].removeprefix("./made/")
                 assert (source / file).exists(), (name, variable)
 
 
 def test_a_service_has_its_own_folder_alone(compose):
-    for name, source, _, _ in mounts(compose):
-        if name[:-2] in SERVICES:
+    for name, source, _, mode in mounts(compose):
+        if name[:-2] in SERVICES and mode == ["ro"]:
             assert source == f"./made/services/{name[:-2]}"
 
 
@@ -194,12 +203,12 @@ def test_the_front_hands_everything_on_and_keeps_nothing():
         assert line in front
     named = dict(re.findall(r"location (\S+) \{\s+proxy_ssl_name (\S+);", front))
     assert named.pop("/") == "portal.voicefile.internal"
-    assert named == {f"/{each}/": f"{each}.voicefile.internal" for each in SPEAKS}
+    assert named == {f"/{each}/": f"{each}.voicefile.internal" for each in set(SPEAKS) - {"backup"}}
 
 
 def test_every_service_knows_that_it_is_behind_the_front(compose):
     serving = [each for each in ours(compose).values() if each["command"][1] == "serve"]
-    assert len(serving) == 2 * len(SERVICES)
+    assert len(serving) == 2 * len(SERVICES) - 1
     for service in serving:
         assert EngineSettings(fronted=service["environment"]["VOICEFILE_FRONTED"]).fronted
 
@@ -243,8 +252,12 @@ def test_what_is_made_is_nobody_elses_and_stays(made):
 
 def test_a_secret_is_only_where_it_is_needed(made):
     keys = {each: made / "services" / each / "voicefile_s3_secret_key" for each in SPEAKS}
-    assert [each for each, path in keys.items() if path.exists()] == ["ingest", "playback"]
-    assert keys["ingest"].read_text() != keys["playback"].read_text()
+    assert [each for each, path in keys.items() if path.exists()] == [
+        "ingest",
+        "playback",
+        "backup",
+    ]
+    assert len({keys[each].read_text() for each in ("ingest", "playback", "backup")}) == 3
     identities = json.loads((made / "engines" / "s3" / "identities.json").read_text())
     told = {each["name"]: each["credentials"][0]["secretKey"] for each in identities["identities"]}
     assert told["ingest"] == keys["ingest"].read_text()

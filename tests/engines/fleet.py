@@ -20,7 +20,7 @@ from tests.engines.tansu import Tansu
 HOME = ROOT / ".engines"
 STATE = HOME / "state.json"
 CERTIFICATES = HOME / "certificates"
-SERVICES = ("auth", "audit", "ingest", "playback", "portal")
+SERVICES = ("auth", "audit", "ingest", "playback", "portal", "backup")
 AnyEngine = Engine | SoftHsm
 Entry = dict[str, Any]
 
@@ -81,7 +81,7 @@ def _s3(s3: S3) -> Entry:
         "secret_key": s3.secret_key,
         "services": {
             who: {"access_key": who, "secret_key": s3.secret_key_of(who)}
-            for who in ("ingest", "playback")
+            for who in ("ingest", "playback", "backup")
         },
         "ca": str(s3.authority),
     }

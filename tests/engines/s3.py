@@ -17,7 +17,7 @@ from tests.engines.process import Engine, EngineDidNotStart, write_private
 
 REGION = "us-east-1"
 OPERATOR = "operator"
-KEYS = ("operator_key", "ingest_key", "playback_key")
+KEYS = ("operator_key", "ingest_key", "playback_key", "backup_key")
 SHIPPED = ROOT / "deploy" / "compose" / "s3"
 
 
@@ -56,7 +56,7 @@ class S3(Engine):
         return self.secret_key_of(OPERATOR)
 
     def secret_key_of(self, who: str) -> str:
-        """`ingest` may read and write in the bucket, `playback` read; each by its name."""
+        """`ingest` may read and write in the bucket, `playback` and `backup` read."""
         return self._secrets[f"{who}_key"]
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from tests.cluster.cluster import SERVICES, Cluster
+from tests.cluster.cluster import Cluster
 from tests.engines.process import Engine
 from tests.faults.nemesis.proxy import PASSES, Rule
 from tests.faults.nemesis.schedule import Kind
@@ -26,6 +26,8 @@ MIB = 1 << 20
 DISK_MIB = 384
 """How much a private engine's own small disk holds."""
 ENGINES = ("kafka", "mongo", "s3")
+SERVICES = ("auth", "audit", "ingest", "playback", "portal")
+"""Who serves. What becomes of a backup that is killed is tried with backups."""
 REPLICAS = tuple(f"{service}-{n}" for service in SERVICES for n in (1, 2))
 PAIRS_WITH_ENGINES = (
     *(f"{service}>{engine}" for service in SERVICES[:-1] for engine in ("mongo", "kafka")),

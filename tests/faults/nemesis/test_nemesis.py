@@ -82,7 +82,7 @@ async def outcome(tmp_path_factory):
     aloud = [reason] if (reason := faults.strace_works()) else []
     with faults.small_disks(folder / "engines") as why_not:
         aloud += [why_not] if why_not else []
-        cluster = Cluster(folder, wired=True, engines=engines_behind_proxies)
+        cluster = Cluster(folder, wired=True, backed_up=False, engines=engines_behind_proxies)
         try:
             cluster.start()
             async with inside(cluster) as seen:

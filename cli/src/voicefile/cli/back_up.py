@@ -1,4 +1,4 @@
-"""A backup now, of an embedded vault that serves nobody meanwhile."""
+"""A backup now: of an embedded vault that serves nobody meanwhile, or by the service apart."""
 
 import sys
 
@@ -15,7 +15,9 @@ NOT_SET = "No backup can be made: VOICEFILE_BACKUP_RECIPIENTS names nobody who c
 async def back_up() -> int:
     """Takes one at each target; 1 if one failed."""
     if read(EngineSettings).mongo_uri is not None:
-        raise SettingsRefused("Apart, the backup service takes them: VOICEFILE_BACKUP_EVERY_S.")
+        from voicefile.cli.apart.administer import order_backup  # noqa: PLC0415 the cluster's alone
+
+        return await order_backup(on_failure=_give_up)
     settings = read(DeploymentSettings)
     place, failed = Place(settings.data_dir), False
     with place.held(), place.opened_log() as log:

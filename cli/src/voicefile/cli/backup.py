@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Back the vault up, and get it back.")
 
 _ASK: Final = "-"
-Target = Annotated[Path, typer.Option("--from", help="The target's folder.")]
+Target = Annotated[
+    str,
+    typer.Option("--from", help="The target's folder; or s3: the bucket VOICEFILE_BACKUP_S3_…."),
+]
 Key = Annotated[str, typer.Option(help="Backup's public key, as `voicefile backup key` prints it.")]
 Secret = Annotated[
     Path | None, typer.Option(help="A recipient's secret, as `voicefile backup join` wrote it.")
@@ -136,7 +139,7 @@ def key() -> None:
 
 @app.command()
 def run() -> None:
-    """Take a backup now, of a vault that is stopped; one that serves takes them by itself."""
+    """Take a backup now: of a vault that is stopped, or, where services run apart, at once."""
     from voicefile.cli.back_up import back_up
 
     _run(back_up())
@@ -188,6 +191,7 @@ def _said(error: Exception) -> str | None:
     """What can be mended, in one line; None for what nobody foresaw."""
     from voicefile.auth.dumping.bring_back import OtherDeployment
     from voicefile.backup import errors
+    from voicefile.blobstore.port import BlobStoreFull, BlobStoreUnavailable
     from voicefile.cli.restore import NoRoot, NotEmpty
 
     words: dict[type[Exception], str] = {
@@ -196,6 +200,8 @@ def _said(error: Exception) -> str | None:
         errors.NothingToRestore: "There is no backup that old, or none at all.",
         errors.ListTooOld: "Tombstones are missing that a manifest knows of: find the newer list.",
         errors.KeyInvalid: "That key opens nothing here: {}.",
+        BlobStoreUnavailable: "The target can't be reached, or refuses us: {}.",
+        BlobStoreFull: "There is no room for it.",
         OtherDeployment: "The backup is of another deployment, or the root key is.",
         NoRoot: "That folder has no root key of auth and audit in it.",
         NotEmpty: "That folder has something else in it. Choose an empty one.",

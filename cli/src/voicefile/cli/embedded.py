@@ -20,7 +20,6 @@ from voicefile.auth import app as auth
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.backup.store import COLLECTIONS as BACKUP
-from voicefile.backup.store import TOPIC as BACKUP_TOPIC
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
@@ -168,7 +167,7 @@ class _Workshop:
 
     async def audit(self, bus: EventBus) -> Service:
         return audit.build(
-            self._heard(AuditSettings()),
+            AuditSettings(),
             deployment=self._deployment,
             docs=await self._store("audit"),
             bus=self._fittings.bus("audit", bus),
@@ -178,12 +177,6 @@ class _Workshop:
             dumping=self.dumping,
             now_s=self._fittings.now_s,
         )
-
-    def _heard(self, settings: AuditSettings) -> AuditSettings:
-        """Backup's deeds, too, where there is one."""
-        if not self.dumping.recipients:
-            return settings
-        return settings.model_copy(update={"topics": (*settings.topics, BACKUP_TOPIC)})
 
     async def ingest(self, bus: EventBus, decoders: Decoders | None) -> Service:
         return ingest.build(

@@ -17,7 +17,7 @@ from voicefile.chassis.settings import DeploymentSettings, Port
 
 PREFIX: Final = "VOICEFILE_"
 SECRETS_DIR: Final = "VOICEFILE_SECRETS_DIR"
-SERVICES: Final = ("auth", "audit", "ingest", "playback", "portal")
+SERVICES: Final = ("auth", "audit", "ingest", "playback", "portal", "backup")
 _ADDRESS: Final = re.compile(r"https://[^/\s,@?#]+:\d{1,5}", re.ASCII)
 _STORES: Final = ("mongo_uri", "kafka_bootstrap")
 _BLOBS: Final = ("s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key")
@@ -28,6 +28,10 @@ _NEEDED: Final = {
     "ingest": (*_TLS, *_STORES, *_BLOBS, "auth_url"),
     "playback": (*_TLS, *_STORES, *_BLOBS, "auth_url"),
     "portal": (*_TLS, "auth_url", "playback_url"),
+    "backup": (
+        *(*_TLS, *_STORES, *_BLOBS),
+        *("auth_url", "audit_url", "ingest_url", "playback_url"),
+    ),
 }
 _NEEDED_BY_ROOT: Final = {
     "file": ("root_dir",),

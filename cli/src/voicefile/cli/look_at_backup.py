@@ -10,10 +10,9 @@ import msgspec
 from voicefile.backup.drill import drill
 from voicefile.backup.manifest import contents_of, manifests
 from voicefile.backup.read_back import LATEST, Reading
-from voicefile.backup.repository import Repository
 from voicefile.backup.verify import Remembered, verify
 from voicefile.blobstore.filesystem import FilesystemBlobStore
-from voicefile.cli.backup_targets import FOLDER, folder_rooms
+from voicefile.cli.backup_targets import target_named
 from voicefile.cli.engine_settings import SettingsRefused
 from voicefile.cli.place import Place
 from voicefile.cli.restore import require_ours, restore, tell
@@ -22,31 +21,33 @@ from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey
 
 
-async def list_backups(target: Path, key: str) -> int:
+async def list_backups(target: str, key: str) -> int:
     """One line for each."""
-    repository, verifier = _repository(target), _verifier(key)
-    for each in await manifests(repository, verifier):
-        contents = await contents_of(repository, each.manifest)
-        blobs = sum(inventory.blobs for inventory in contents.inventories)
-        recordings = sum(each.manifest.counts.values())
-        sys.stdout.write(
-            f"{each.manifest.n:6}  {_moment(each.manifest.taken_at_s)}  "
-            f"{recordings} recordings  {blobs} blobs  {each.note.sha256[:16]}\n"
-        )
+    verifier = _verifier(key)
+    async with target_named(target) as repository:
+        for each in await manifests(repository, verifier):
+            contents = await contents_of(repository, each.manifest)
+            blobs = sum(inventory.blobs for inventory in contents.inventories)
+            recordings = sum(each.manifest.counts.values())
+            sys.stdout.write(
+                f"{each.manifest.n:6}  {_moment(each.manifest.taken_at_s)}  "
+                f"{recordings} recordings  {blobs} blobs  {each.note.sha256[:16]}\n"
+            )
     return 0
 
 
-async def verify_backups(target: Path, key: str, remember: Path | None) -> int:
+async def verify_backups(target: str, key: str, remember: Path | None) -> int:
     """What is wrong, line by line; 1 if anything is."""
-    known = _known(remember)
-    verdict = await verify(_repository(target), _verifier(key), remembered=known)
+    known, verifier = _known(remember), _verifier(key)
+    async with target_named(target) as repository:
+        verdict = await verify(repository, verifier, remembered=known)
     for finding in verdict.findings:
         sys.stdout.write(f"{finding}\n")
     for name in verdict.unnamed:
         sys.stdout.write(f"named by nothing: {name}\n")
     sys.stdout.write(
         f"{'sound' if verdict.sound else 'NOT SOUND'}: {verdict.manifests} manifests, "
-        f"{verdict.objects} objects, {verdict.bytes} bytes\n"
+        f"{verdict.objects} objects, {verdict.bytes} bytes, {verdict.erased} copies erased\n"
     )
     if remember is not None and verdict.sound:
         _keep(remember, verdict.remember)
@@ -55,7 +56,7 @@ async def verify_backups(target: Path, key: str, remember: Path | None) -> int:
 
 async def restore_backup(
     out: Path,
-    target: Path,
+    target: str,
     key: str,
     *,
     root: Path,
@@ -63,25 +64,25 @@ async def restore_backup(
     at: dt.datetime | None,
 ) -> int:
     """Says what came back; 1 if something is missing that was not erased."""
-    repository, verifier = _repository(target), _verifier(key)
-    found = await manifests(repository, verifier)
-    deployment = found[-1].manifest.deployment if found else ""
-    reading = Reading(repository, verifier, deployment=deployment, pair=pair)
-    place = Place(out)
+    verifier, place = _verifier(key), Place(out)
     # Before it is held: a folder that is somebody else's is not even touched.
     require_ours(place)
     at_s = LATEST if at is None else at.replace(tzinfo=at.tzinfo or dt.UTC).timestamp()
-    with place.held(for_restore=True):
-        restored = await restore(reading, place, root=root, at_s=at_s)
+    async with target_named(target) as repository:
+        found = await manifests(repository, verifier)
+        deployment = found[-1].manifest.deployment if found else ""
+        reading = Reading(repository, verifier, deployment=deployment, pair=pair)
+        with place.held(for_restore=True):
+            restored = await restore(reading, place, root=root, at_s=at_s)
     return tell(restored)
 
 
-async def drill_backup(target: Path, key: str, pair: SealingKeyPair, scratch: Path) -> int:
+async def drill_backup(target: str, key: str, pair: SealingKeyPair, scratch: Path) -> int:
     """Reports at the target and here; 1 if anything was found."""
-    repository, verifier = _repository(target), _verifier(key)
-    place = scratch / "drill"
+    verifier, place = _verifier(key), scratch / "drill"
     try:
-        report = await drill(repository, verifier, pair, FilesystemBlobStore(place))
+        async with target_named(target) as repository:
+            report = await drill(repository, verifier, pair, FilesystemBlobStore(place))
     finally:
         shutil.rmtree(place, ignore_errors=True)
     for finding in report.findings:
@@ -92,12 +93,6 @@ async def drill_backup(target: Path, key: str, pair: SealingKeyPair, scratch: Pa
         f"{report.bytes} bytes; RPO {report.rpo_s} s, RTO {report.rto_s:.1f} s\n"
     )
     return 0 if report.good else 1
-
-
-def _repository(target: Path) -> Repository:
-    if not target.is_dir():
-        raise SettingsRefused(f"There is no such folder: {target}.")
-    return Repository(FOLDER, dict(folder_rooms(target)))
 
 
 def _verifier(key: str) -> VerifierKey:

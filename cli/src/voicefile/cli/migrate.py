@@ -12,6 +12,8 @@ from voicefile.cli.place import Place
 from voicefile.cli.stores import open_store
 
 MONGO_URI: Final = variable("mongo_uri")
+KEEPING: Final = (*STORES, "backup")
+"""Services that keep documents, where each runs by itself."""
 
 
 async def migrate(settings: DeploymentSettings, service: str | None) -> int:
@@ -22,8 +24,8 @@ async def migrate(settings: DeploymentSettings, service: str | None) -> int:
     harden()
     configure("voicefile")
     apart = read(EngineSettings).mongo_uri is not None
-    if apart and service not in STORES:
-        raise SettingsRefused(f"Name whose store it is: {', '.join(STORES)}.")
+    if apart and service not in KEEPING:
+        raise SettingsRefused(f"Name whose store it is: {', '.join(KEEPING)}.")
     if not apart and service is not None:
         raise SettingsRefused(f"{service} has no store of its own without {MONGO_URI}.")
     if service is not None:

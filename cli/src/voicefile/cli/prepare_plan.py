@@ -6,6 +6,7 @@ from typing import Final
 from voicefile.audit.events import TOPIC as AUDIT_TOPIC
 from voicefile.audit.settings import AuditSettings
 from voicefile.auth.events import TOPIC as AUTH_TOPIC
+from voicefile.backup.store import TOPIC as BACKUP_TOPIC
 from voicefile.ingest.events import TOPIC as INGEST_TOPIC
 from voicefile.playback.events import TOPIC as PLAYBACK_TOPIC
 
@@ -14,13 +15,18 @@ SPEAKS: Final[Mapping[str, str]] = {
     "audit": AUDIT_TOPIC,
     "ingest": INGEST_TOPIC,
     "playback": PLAYBACK_TOPIC,
+    "backup": BACKUP_TOPIC,
 }
 """Each on one topic, its own. The portal speaks to services alone, and keeps nothing."""
 
 
 def hears() -> Mapping[str, Sequence[str]]:
     """The topics each group gets; a group is called like its service."""
-    return {"audit": (*AuditSettings().topics, AUDIT_TOPIC), "ingest": (AUTH_TOPIC,)}
+    return {
+        "audit": (*AuditSettings().topics, BACKUP_TOPIC, AUDIT_TOPIC),
+        "ingest": (AUTH_TOPIC,),
+        "backup": (INGEST_TOPIC, AUTH_TOPIC),
+    }
 
 
 def dead_letters(service: str) -> str:

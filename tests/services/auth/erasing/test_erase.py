@@ -128,6 +128,9 @@ async def test_deeds_facts_and_state_are_one_write(vault, partner):
     recording, customer = (await vault.events())[-2:]
     assert recording.recording_changed.state == StateCode.RECORDING_STATE_ERASED
     assert recording.recording_changed.recording_id == said["recording_id"]
+    # What it had, so that copies elsewhere go as well; the document names none of it any more.
+    assert sorted(recording.recording_changed.blobs) == sorted(before.document.body["blob_names"])
+    assert after.body["blob_names"] == []
     assert recording.deed.object_id == said["recording_id"]
     assert (customer.access_erased.tenant, customer.access_erased.credential) == (
         partner.tenant,

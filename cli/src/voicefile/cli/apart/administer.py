@@ -80,6 +80,32 @@ async def migrate_one(service: str, *, on_failure: Callable[[Exception], None]) 
     return 0
 
 
+async def order_backup(*, on_failure: Callable[[Exception], None]) -> int:
+    """Has the instance of backup that leads take one at each target; 1 if one failed.
+
+    With backup's own settings. Waits as long as it takes. Raises SettingsRefused,
+    StoreUnavailable.
+    """
+    from voicefile.backup.orders import Orders  # noqa: PLC0415 - no other command's
+    from voicefile.backup.settings import BackupSettings  # noqa: PLC0415
+    from voicefile.cli.apart.backup import PLAN as BACKUP  # noqa: PLC0415
+    from voicefile.cli.backup_targets import names_of  # noqa: PLC0415
+
+    settings, told = read_settings()
+    told.require_documents("backup")
+    good = True
+    async with AsyncExitStack() as running:
+        engines = Engines(
+            "backup", settings, told, running=running, token=Token(), on_failure=on_failure
+        )
+        store = await engines.opened(BACKUP)
+        for name in names_of(read(BackupSettings)):
+            outcome = await Orders(store, name).give()
+            sys.stdout.write(f"{name}: {outcome.said}\n")
+            good &= outcome.good
+    return 0 if good else 1
+
+
 def _auth_engines(running: AsyncExitStack, on_failure: Callable[[Exception], None]) -> Engines:
     """Auth's, given back when `running` ends. Raises SettingsRefused."""
     settings, told = read_settings()

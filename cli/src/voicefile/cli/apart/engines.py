@@ -7,9 +7,9 @@ An engine's client is loaded by who uses it: the portal has neither a store's no
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 import structlog
@@ -35,6 +35,7 @@ from voicefile.identity.tokens import RemoteKeySet, TokenVerifier
 if TYPE_CHECKING:
     from voicefile.crypto.rootkey_pkcs11 import Pkcs11RootKey
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -88,6 +89,10 @@ class Engines:
         self._token = token
         self._calls: httpx.AsyncClient | None = None
 
+    async def entered(self, manager: AbstractAsyncContextManager[T]) -> T:
+        """What the manager gives, until the service is over."""
+        return await self._running.enter_async_context(manager)
+
     async def documents(self, plan: StorePlan) -> DocStore:
         """The service's own store, brought to this version. Raises StoreIsNewer."""
         store = await self.opened(plan)
@@ -134,7 +139,7 @@ class Engines:
         return bus
 
     async def blobs(self) -> BlobStore:
-        """The blob store; ingest's and playback's are the same."""
+        """The blob store; the same for all who have one."""
         from voicefile.blobstore.s3 import S3BlobStore
 
         told = self._told
@@ -148,7 +153,7 @@ class Engines:
             access_key=told.s3_access_key,
             secret_key=_secret(told.s3_secret_key),
             ca=told.s3_ca,
-            # Whoever plays takes nothing in: its credentials need not be able to write.
+            # Whoever plays or copies takes nothing in: their credentials need not be able to write.
             writes=self.service == "ingest",
         )
         self._running.push_async_callback(store.close)

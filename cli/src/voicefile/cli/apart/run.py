@@ -34,6 +34,7 @@ _PARTS: Final[Mapping[str, Sequence[str]]] = {
     "ingest": (DOCUMENTS, BLOBS),
     "playback": (DOCUMENTS, BLOBS),
     "portal": (),
+    "backup": (DOCUMENTS, BLOBS),
 }
 """What each service waits for at its start."""
 _AWAY: Final[Mapping[type[Exception], str]] = {

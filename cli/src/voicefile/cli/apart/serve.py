@@ -1,4 +1,7 @@
-"""Serves one service: a public port, one for other services, one for health; TLS on each."""
+"""Serves one service: a public port, one for other services, one for health; TLS on each.
+
+Who has nothing to say on one of the first two does not open it.
+"""
 
 import asyncio
 import socket
@@ -32,8 +35,10 @@ from voicefile.docstore.port import StoreIsNewer
 REFUSED: Final = 1
 FAILED: Final = 70
 """The exit code of a service that could not go on (EX_SOFTWARE)."""
-CALLED_BY_NOBODY: Final = "portal"
-"""Services call all others; the portal has no internal port."""
+CALLED_BY_NOBODY: Final = frozenset({"portal", "backup"})
+"""Services call all others; these have no internal port."""
+VISITED_BY_NOBODY: Final = frozenset({"backup"})
+"""Nothing of it is for partners or customers: it has no public port either."""
 log = structlog.get_logger(__name__)
 
 
@@ -62,10 +67,12 @@ class _Serving:
         self._told = told
         self._tls = _Contexts(told)
         # Ports first: a taken one is found out before anything is opened or made.
-        self._public = listen(own.host, own.port)
+        self._public: list[socket.socket] = []
+        if told.service not in VISITED_BY_NOBODY:
+            self._public = listen(own.host, own.port)
         self._health = listen(own.health_host, own.health_port)
         self._internal: list[socket.socket] = []
-        if told.service != CALLED_BY_NOBODY:
+        if told.service not in CALLED_BY_NOBODY:
             self._internal = listen(engines.internal_host, engines.internal_port)
         self._start = Start(told.service)
         self._stop = stop_on_signals()
@@ -120,16 +127,20 @@ class _Serving:
 
     async def _serve(self, service: Service, checks: Mapping[str, Check]) -> None:
         prefix = f"/{service.name}"
-        front = Front({prefix: service.public})
-        outside = BehindFront(front) if self._told.engines.fronted else front
-        doors = [_Door(outside, self._public, self._tls.public)]
+        doors = []
+        if self._public:
+            front = Front({prefix: service.public})
+            outside = BehindFront(front) if self._told.engines.fronted else front
+            doors.append(_Door(outside, self._public, self._tls.public))
         if self._internal:
             inside = MountRouter({prefix: service.inside})
             doors.append(_Door(inside, self._internal, self._tls.internal))
         async with asyncio.TaskGroup() as servers:
+            # Also for who has no door to be open until then.
+            servers.create_task(self._stop.wait())
             for door in doors:
                 servers.create_task(self._open(door))
-            # Called ready by nobody before both ports let people in.
+            # Called ready by nobody before its ports let people in.
             for door in doors:
                 await door.listening.wait()
             self._start.done(checks)

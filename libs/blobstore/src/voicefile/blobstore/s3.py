@@ -91,6 +91,11 @@ class S3BlobStore:
         await client.open(endpoint, region, access_key, secret_key, ca=ca, limits=limits)
         return cls(client, S3Bucket(client, prefix, limits), writes=writes)
 
+    def beside(self, prefix: str) -> Self:
+        """Another store in the same bucket, over the same connections: closed with this one."""
+        bucket = S3Bucket(self._client, prefix, self._bucket.limits)
+        return type(self)(self._client, bucket, writes=self._writes)
+
     async def close(self) -> None:
         """Lets go of the connections; what is under way breaks off."""
         await self._client.close()

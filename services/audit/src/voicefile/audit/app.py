@@ -24,7 +24,7 @@ from voicefile.audit.outside import outside
 from voicefile.audit.pulse import Pulse
 from voicefile.audit.reading import Readings
 from voicefile.audit.releases import ReleaseWatch
-from voicefile.audit.settings import AuditSettings
+from voicefile.audit.settings import BACKUP_TOPIC, AuditSettings
 from voicefile.audit.signing_key import signing_key
 from voicefile.audit.stamp_day import DayStamps
 from voicefile.audit.store import (
@@ -106,7 +106,7 @@ def build(
         monotonic=monotonic,
     )
     series = DeedSeries[None](docs, topic=TOPIC, wrap=wrap, now_s=now_s, on_failure=on_failure)
-    for topic in (*settings.topics, TOPIC):
+    for topic in _topics(settings, dumping):
         bus.subscribe(topic, group=GROUP, handler=lead.sequencer.handle)
     appendable = Appendable(
         docs, lead, settings=settings, leadership=leadership, now_s=now_s, monotonic=monotonic
@@ -121,6 +121,12 @@ def build(
         running=partial(_running, relay, lead, leadership, log_key),
         ready=partial(_ready, docs, lead.sequencer, leadership),
     )
+
+
+def _topics(settings: AuditSettings, dumping: DumpSettings | None) -> tuple[str, ...]:
+    """What is heard: of backup where there are backups, for else nobody may have made its topic."""
+    backups = (BACKUP_TOPIC,) if dumping is not None and dumping.recipients else ()
+    return (*settings.topics, *backups, TOPIC)
 
 
 def _lead(

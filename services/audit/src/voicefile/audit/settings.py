@@ -1,13 +1,16 @@
 """What audit can be told, each with its unit and why the default is what it is."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voicefile.translog.cosignature import WitnessKey
 from voicefile.translog.errors import NoteInvalid
+
+BACKUP_TOPIC: Final = "voicefile.backup.v1"
+"""Heard where there are backups."""
 
 
 def _witness_key(value: str) -> str:

@@ -65,11 +65,15 @@ class RecordingChanged:
     partner: str
     state: RecordingState
     letter: LetterState
+    blobs: tuple[str, ...] = ()
+    """Of one that was just erased: what it had."""
 
     @classmethod
-    def of(cls, tenant: str, recording: Recording, letter: LetterState) -> Self:
+    def of(
+        cls, tenant: str, recording: Recording, letter: LetterState, *, blobs: tuple[str, ...] = ()
+    ) -> Self:
         """The recording as it is now, with the letter of its credential."""
-        return cls(tenant, recording.id, recording.partner, recording.state, letter)
+        return cls(tenant, recording.id, recording.partner, recording.state, letter, blobs)
 
 
 @dataclass(frozen=True)
@@ -183,4 +187,5 @@ def _recording_changed(fact: RecordingChanged) -> RecordingChangedMessage:
         partner=fact.partner,
         state=_STATES[fact.state],
         letter=_LETTERS[fact.letter],
+        blobs=fact.blobs,
     )

@@ -19,6 +19,7 @@ from voicefile.backup.copy_blobs import Copying
 from voicefile.backup.drill import Reports
 from voicefile.backup.events import AUTH_TOPIC, GROUP, INGEST_TOPIC, wrap
 from voicefile.backup.hear import Ears
+from voicefile.backup.orders import Orders
 from voicefile.backup.repository import Repository, Room
 from voicefile.backup.rounds import KEYS_LOOK_S, Rounds
 from voicefile.backup.settings import BackupSettings
@@ -130,7 +131,15 @@ def _rounds(
             now_s=now_s,
         )
         made.append(
-            Rounds(taking, *parts, signer=signer, deeds=deeds, settings=settings, now_s=now_s)
+            Rounds(
+                taking,
+                *parts,
+                orders=Orders(docs, repository.name),
+                signer=signer,
+                deeds=deeds,
+                settings=settings,
+                now_s=now_s,
+            )
         )
     return made
 
@@ -152,6 +161,7 @@ async def _working(
             for each in rounds
             for work, every_s, name, first_s in (
                 (each.copy, settings.copy_every_s, "copy", settings.copy_every_s),
+                (each.take_if_ordered, settings.copy_every_s, "order", settings.copy_every_s),
                 # Not right at the start: it reads every document, and the vault is starting.
                 (each.take_if_due, LOOK_S, "backup", LOOK_S),
                 (each.tell_missed, LOOK_S, "backup-missed", LOOK_S),

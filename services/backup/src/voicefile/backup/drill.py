@@ -133,12 +133,15 @@ class _Drilling:
         self.findings: list[str] = []
 
     async def copy(self) -> None:
-        copy: Copied
+        failed: list[tuple[Copied, BackupError]] = []
         async for copy in self._reading.copies(self._found):
             try:
                 await self._reading.copy_to(self._scratch, copy)
             except BackupError as damaged:
-                self.findings.append(f"not restored: {damaged}")
+                failed.append((copy, damaged))
+        # Asked last: what was erased a moment ago is on the list before its copy goes.
+        erased = (await self._reading.graves()).blobs if failed else frozenset()
+        self.findings += [f"not restored: {why}" for copy, why in failed if copy.blob not in erased]
 
     async def open(self) -> None:
         dump = await self._reading.dump(self._found, CANARIES)

@@ -27,7 +27,7 @@ def graves_in(payload: bytes, *, at_s: int) -> Iterator[Grave]:
     if fact == "recording_changed":
         changed = event.recording_changed
         if changed.state == RecordingState.RECORDING_STATE_ERASED:
-            yield Grave(RECORDING, changed.recording_id, at_s)
+            yield Grave(RECORDING, changed.recording_id, at_s, list(changed.blobs))
     elif fact == "access_erased":
         yield Grave(ACCESS, event.access_erased.credential, at_s)
     elif fact == "tenant_erased":

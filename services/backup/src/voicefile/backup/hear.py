@@ -43,7 +43,13 @@ class Ears:
             Document(
                 at(target, f"{grave.what}:{grave.id}"),
                 "",
-                {"what": grave.what, "id": grave.id, "at_s": grave.at_s, "waiting": target},
+                {
+                    "what": grave.what,
+                    "id": grave.id,
+                    "at_s": grave.at_s,
+                    "blobs": grave.blobs,
+                    "waiting": target,
+                },
             )
             for target in self._targets
             for grave in unique

@@ -132,13 +132,15 @@ class KeyBackup(Struct, frozen=True):
     dump: Dump
 
 
-class Grave(Struct, frozen=True):
+class Grave(Struct, frozen=True, omit_defaults=True):
     """That something was erased: a random id and a time."""
 
     what: str
     """recording, access, tenant."""
     id: str
     at_s: int
+    blobs: list[str] = []
+    """Of a recording: what it had. Copies of these may be gone, and are not missed."""
 
 
 class Tombstones(Struct, frozen=True):

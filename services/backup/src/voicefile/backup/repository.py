@@ -106,6 +106,14 @@ class Repository:
         if (digest.hexdigest(), count) != (wanted.sha256, wanted.bytes):
             raise Damaged(f"{room}/{wanted.address}")
 
+    async def holds(self, room: Room, wanted: Named) -> bool:
+        """Whether something lies there under its name, whole or not."""
+        try:
+            await self._rooms[room].size(wanted.address)
+        except BlobMissing:
+            return False
+        return True
+
     async def entries(self, room: Room) -> AsyncIterator[BlobEntry]:
         """Everything in a room, by name."""
         after = ""

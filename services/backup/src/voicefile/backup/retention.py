@@ -1,11 +1,13 @@
 """How long what is kept: all of a day, the last of each of so many days, weeks and months.
 
-Manifests first, then what no manifest that is left names. Key backups by their age alone: 28 days
-is a promise to those who were erased, and is kept whether or not a new one could be taken.
+Manifests first, then what no manifest that is left names, and copies of what was erased, whatever
+names them: the signed list of tombstones says why they are gone. Key backups by their age alone:
+28 days is a promise to those who were erased, and is kept whether or not a new one could be taken.
 """
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,7 +22,7 @@ from voicefile.backup.manifest import (
 )
 from voicefile.backup.repository import Repository, Room
 from voicefile.backup.settings import DAY_S, BackupSettings
-from voicefile.blobstore.port import BlobName
+from voicefile.blobstore.port import BlobName, BlobStoreError
 from voicefile.translog.note import VerifierKey
 
 log = structlog.get_logger(__name__)
@@ -89,36 +91,77 @@ async def _key_backup(repository: Repository, name: BlobName, key: VerifierKey) 
         return None  # what it is, `verify` says
 
 
+@dataclass
+class _Named:
+    """Objects that manifests name."""
+
+    live: set[str] = field(default_factory=set)
+    erased: set[str] = field(default_factory=set)
+    """Copies of nothing but what was erased."""
+
+
 async def forget_backups(
-    repository: Repository, found: Sequence[Found], kept: Sequence[Found], *, now_s: float
+    repository: Repository,
+    found: Sequence[Found],
+    kept: Sequence[Found],
+    *,
+    erased: frozenset[str],
+    now_s: float,
 ) -> int:
-    """Manifests that are not kept, then what only they named; answers how many objects went."""
+    """Manifests that are not kept, then what only they named, and copies of the blobs `erased`.
+
+    Answers how many objects went. What the target keeps under a lock of its own stays, and is
+    tried again with the next backup.
+    """
     staying = {each.note.sha256 for each in kept}
+    locked = 0
     for each in found:
         if each.note.sha256 not in staying:
-            await repository.room(Room.MANIFESTS).delete(each.note.named.address)
-    live = await _named_by(repository, kept)
-    gone = 0
+            if await _went(repository, Room.MANIFESTS, each.note.named.address):
+                continue
+            locked += 1
+            # It is still there, so what it names has to be there, too.
+            kept = [*kept, each]
+    named, gone = await _named_by(repository, kept, erased), 0
     async for entry in repository.entries(Room.OBJECTS):
-        if entry.name not in live and now_s - entry.stored_at_s >= UNNAMED_S:
-            await repository.room(Room.OBJECTS).delete(entry.name)
-            gone += 1
+        old = now_s - entry.stored_at_s >= UNNAMED_S
+        if entry.name in named.erased or (old and entry.name not in named.live):
+            went = await _went(repository, Room.OBJECTS, entry.name)
+            gone, locked = gone + went, locked + (not went)
+    if locked:
+        log.info("kept_by_target", count=locked)
     return gone
 
 
-async def _named_by(repository: Repository, kept: Sequence[Found]) -> set[str]:
+async def _went(repository: Repository, room: Room, name: BlobName) -> bool:
+    """Deletes it; False if the target refuses that. Raises what its store raises that is away."""
+    store = repository.room(room)
+    try:
+        await store.delete(name)
+    except (BlobStoreError, OSError):
+        await store.entries(limit=1)
+        return False
+    return True
+
+
+async def _named_by(
+    repository: Repository, kept: Sequence[Found], erased: frozenset[str]
+) -> _Named:
     """Raises Damaged rather than to take what can't be read for empty."""
-    live: set[str] = set()
+    named = _Named()
     read: set[str] = set()
     for each in kept:
-        live.add(each.manifest.contents.named.address)
+        named.live.add(each.manifest.contents.named.address)
         contents: Contents = await contents_of(repository, each.manifest)
         for dump in contents.dumps:
-            live |= {segment.object.named.address for segment in dump.segments}
+            named.live |= {segment.object.named.address for segment in dump.segments}
         for inventory in contents.inventories:
             if inventory.object.sha256 in read:
                 continue
             read.add(inventory.object.sha256)
-            live.add(inventory.object.named.address)
-            live |= {copy.named.address for copy in await copies_in(repository, inventory)}
-    return live
+            named.live.add(inventory.object.named.address)
+            for copy in await copies_in(repository, inventory):
+                of = named.erased if copy.blob in erased else named.live
+                of.add(copy.named.address)
+    named.erased -= named.live
+    return named

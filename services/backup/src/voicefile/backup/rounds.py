@@ -17,6 +17,8 @@ from voicefile.backup.errors import (
     NothingToDump,
     Plaintext,
 )
+from voicefile.backup.orders import Orders
+from voicefile.backup.orders import Outcome as Ordered
 from voicefile.backup.repository import Repository
 from voicefile.backup.retention import forget_keys
 from voicefile.backup.settings import BackupSettings
@@ -54,6 +56,7 @@ class Rounds:
         copying: Copying,
         graveyard: Graveyard,
         *,
+        orders: Orders,
         signer: Signer,
         deeds: DeedSeries[None],
         settings: BackupSettings,
@@ -63,6 +66,7 @@ class Rounds:
         self._taking = taking
         self._copying = copying
         self._graveyard = graveyard
+        self._orders = orders
         self._signer = signer
         self._deeds = deeds
         self._settings = settings
@@ -108,6 +112,18 @@ class Rounds:
             return
         if self._taken_at_s is None or self._now_s() - self._taken_at_s >= self._settings.every_s:
             await self.take()
+
+    async def take_if_ordered(self) -> None:
+        """A whole backup for whoever has ordered one, though none be due, or one have failed."""
+        order = await self._orders.waiting()
+        if order is None:
+            return
+        taken = await self.take()
+        outcome = Ordered(f"failed: {self._failing}", good=False)
+        if taken is not None:
+            said = f"manifest {taken.found.manifest.n}"
+            outcome = Ordered(said + ", partial" * bool(taken.left_out), good=not taken.left_out)
+        await self._orders.done(order, outcome)
 
     async def _ready(self) -> bool:
         """Whether the target could be looked at; if not, that is told like any failure."""

@@ -67,6 +67,10 @@ class BackupSettings(BaseSettings):
     keys_max_s: Annotated[int, Field(ge=DAY_S, le=KEYS_S_MAX)] = KEYS_S_MAX
     """How long key backups are kept; 28 days at most, or what was erased could come back."""
 
+    erased_s: Annotated[int, Field(ge=0, le=KEYS_S_MAX)] = 0
+    """How long copies of what was erased stay all the same: time to look into an erasure that
+    nobody wants to have ordered. Beyond 28 days no key opens them anyway."""
+
     days: Annotated[int, Field(ge=1, le=366)] = 7
     """For so many days the last backup of each is kept."""
 

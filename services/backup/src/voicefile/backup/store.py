@@ -17,11 +17,14 @@ COPIED: Final = Collection("copied", indexes=(Index("run", "run"),), silent=True
 WANTED: Final = Collection("wanted", indexes=(Index("target", "target"),), silent=True)
 """Document id: target ‖ blob. Blobs that ingest told of and that were not copied yet."""
 GRAVES: Final = Collection("graves", indexes=(Index("waiting", "waiting"),), silent=True)
-"""Document id: target ‖ what ‖ id. Body: {what, id, at_s, waiting}; kept, so that the list names
-each once however often it is told."""
+"""Document id: target ‖ what ‖ id. Body: {what, id, at_s, blobs, waiting}; kept, so that the list
+names each once however often it is told."""
 CHAINS: Final = Collection("chains", silent=True)
 """Document id: target ‖ list. The last note of a list, and the one that is about to be put."""
-COLLECTIONS: Final = (COPIED, WANTED, GRAVES, CHAINS, DEEDS, LEASES)
+ORDERS: Final = Collection("orders", indexes=(Index("waiting", "waiting"),), silent=True)
+"""Document id: target ‖ random. Body: {waiting, outcome, good}; backups that an operator wants now,
+and what became of them."""
+COLLECTIONS: Final = (COPIED, WANTED, GRAVES, CHAINS, ORDERS, DEEDS, LEASES)
 """What backup's store has to declare."""
 
 

@@ -39,7 +39,7 @@ from voicefile.backup.repository import Repository, Room
 from voicefile.backup.retention import forget_backups, to_keep
 from voicefile.backup.settings import BackupSettings
 from voicefile.backup.signing import Signer
-from voicefile.backup.tombstones import Graveyard
+from voicefile.backup.tombstones import Graveyard, blobs_of, read_graves
 
 INVENTORY_BLOBS: Final = 5_000
 """In a list that is full, and is only named again from then on."""
@@ -207,17 +207,28 @@ class Taking:
     async def _inventories(self, contents: Contents, n: int) -> list[Inventory]:
         before = contents.inventories
         copied = [copy async for copy in self._copying.of_run(n)]
-        full = [each for each in before if each.blobs >= INVENTORY_BLOBS]
-        small = [each for each in before if each.blobs < INVENTORY_BLOBS]
-        if len(small) >= SMALL_MAX:
-            for inventory in small:
-                copied += await copies_in(self._repository, inventory)
-            small = []
+        if sum(each.blobs < INVENTORY_BLOBS for each in before) >= SMALL_MAX:
+            before, joined = await self._joined(before)
+            copied += joined
         made = [
             await self._inventory(copied[start : start + INVENTORY_BLOBS])
             for start in range(0, len(copied), INVENTORY_BLOBS)
         ]
-        return [*full, *small, *made]
+        return [*before, *made]
+
+    async def _joined(self, before: Sequence[Inventory]) -> tuple[list[Inventory], list[Copied]]:
+        """Lists that stay as they are, and what the others name that was not erased."""
+        erased = await self._erased()
+        staying: list[Inventory] = []
+        copied: list[Copied] = []
+        for inventory in before:
+            copies = await copies_in(self._repository, inventory)
+            left = [each for each in copies if each.blob not in erased]
+            if inventory.blobs >= INVENTORY_BLOBS and 2 * len(left) > len(copies):
+                staying.append(inventory)
+            else:
+                copied += left
+        return staying, copied
 
     async def _inventory(self, copied: Sequence[Copied]) -> Inventory:
         put = await self._repository.put(Room.OBJECTS, inventory_of(copied))
@@ -228,7 +239,14 @@ class Taking:
         newest = found[-1]
         staying = {newest.manifest.n, *(each.n for each in newest.manifest.kept)}
         kept = [each for each in found if each.manifest.n in staying]
-        await forget_backups(self._repository, found, kept, now_s=self._now_s())
+        erased = await self._erased()
+        await forget_backups(self._repository, found, kept, erased=erased, now_s=self._now_s())
+
+    async def _erased(self) -> frozenset[str]:
+        """Blobs of which no copy is kept: by the list at the target, which says so for ever."""
+        found = await read_graves(self._repository, self._signer.public)
+        until_s = self._now_s() - self._settings.erased_s
+        return blobs_of(grave for grave in found.graves if grave.at_s <= until_s)
 
 
 def _object(note: Note) -> Object:

@@ -4,7 +4,7 @@ Random ids and times only. A note is put for what came in since the last one; a 
 the whole list, whatever it restores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,6 +31,16 @@ class GraveList:
     def ids(self, what: str) -> frozenset[str]:
         """The ids of one kind."""
         return frozenset(grave.id for grave in self.graves if grave.what == what)
+
+    @property
+    def blobs(self) -> frozenset[str]:
+        """The blobs of recordings that were erased, by their names in the vault."""
+        return blobs_of(self.graves)
+
+
+def blobs_of(graves: Iterable[Grave]) -> frozenset[str]:
+    """What the recordings in these graves had."""
+    return frozenset(blob for grave in graves for blob in grave.blobs)
 
 
 class Graveyard:
@@ -123,6 +133,7 @@ async def read_graves(repository: Repository, key: VerifierKey) -> GraveList:
 
 def _grave(document: Document) -> Grave:
     body = document.body
-    at_s = body["at_s"]
+    at_s, blobs = body["at_s"], body.get("blobs", [])
     assert isinstance(at_s, int), "a stored time"
-    return Grave(str(body["what"]), str(body["id"]), at_s)
+    assert isinstance(blobs, list), "stored names"
+    return Grave(str(body["what"]), str(body["id"]), at_s, [str(blob) for blob in blobs])

@@ -18,7 +18,9 @@ from voicefile.backup.changes import out_of_order
 from voicefile.backup.errors import BackupError, Damaged, ManifestInvalid
 from voicefile.backup.manifest import (
     Contents,
+    Copied,
     Found,
+    Grave,
     Inventory,
     KeyBackup,
     Link,
@@ -31,12 +33,14 @@ from voicefile.backup.manifest import (
     opened,
 )
 from voicefile.backup.repository import Named, Repository, Room, address, named
+from voicefile.backup.tombstones import blobs_of
 from voicefile.blobstore.port import BlobEntry, BlobMissing, BlobName
 from voicefile.crypto.envelope import MAGIC
 from voicefile.dumps.frames import looks_sealed
 from voicefile.translog.note import VerifierKey
 
 PLAIN: Final = "not sealed"
+MISSING: Final = "missing or damaged"
 _HEAD_BYTES: Final = 8
 T = TypeVar("T", Manifest, Tombstones, KeyBackup)
 
@@ -68,6 +72,8 @@ class Verdict:
     manifests: int = 0
     objects: int = 0
     bytes: int = 0
+    erased: int = 0
+    """Copies that are gone because their recordings were erased: the signed list names them."""
     remember: Remembered = field(default_factory=Remembered)
     newest: Manifest | None = None
     unnamed: list[str] = field(default_factory=list)
@@ -96,6 +102,7 @@ async def verify(
         await looking.contents(each, graves)
     await looking.keys(found)
     await looking.drills()
+    await looking.missed()
     await looking.unnamed()
     return looking.verdict
 
@@ -107,6 +114,7 @@ class _Looking:
         self._now_s = now_s
         self._named: dict[Room, set[str]] = {room: set() for room in Room}
         self._checked: set[tuple[Room, str, int]] = set()
+        self._missing: list[Copied] = []
         self.verdict = Verdict()
 
     async def manifests(self) -> list[Found]:
@@ -203,7 +211,7 @@ class _Looking:
         try:
             return await contents_of(self._repository, manifest)
         except (Damaged, ManifestInvalid) as damaged:
-            self._find("missing or damaged", str(damaged))
+            self._find(MISSING, str(damaged))
             return None
 
     async def _inventory(self, inventory: Inventory) -> None:
@@ -215,10 +223,28 @@ class _Looking:
         try:
             copies = await copies_in(self._repository, inventory)
         except BackupError as damaged:
-            self._find("missing or damaged", str(damaged))
+            self._find(MISSING, str(damaged))
             return
         for copy in copies:
-            await self._object(Room.OBJECTS, copy.named, blob=True)
+            await self._object(Room.OBJECTS, copy.named, copy=copy)
+
+    async def missed(self) -> None:
+        """Copies that were not found: erased by the list as it is now, or missing."""
+        erased = await self._erased() if self._missing else frozenset()
+        for copy in self._missing:
+            if copy.blob in erased:
+                self.verdict.erased += 1
+            else:
+                self._find(MISSING, f"{Room.OBJECTS}/{copy.named.address}")
+
+    async def _erased(self) -> frozenset[str]:
+        """Read anew: while all that was looked at, something may have been erased."""
+        graves: list[Grave] = []
+        async for entry in self._repository.entries(Room.TOMBSTONES):
+            found = await self._note(Room.TOMBSTONES, entry.name, Tombstones, again=True)
+            if found is not None:
+                graves += found[0].graves
+        return blobs_of(graves)
 
     async def keys(self, found: list[Found]) -> None:
         there = await self._key_backups()
@@ -229,7 +255,7 @@ class _Looking:
                 continue
             named_keys.add(keys.sha256)
             if self._now_s < each.manifest.keys_until_s and keys.sha256 not in there:
-                self._find("missing or damaged", f"{Room.KEYS}/{keys.named.address}")
+                self._find(MISSING, f"{Room.KEYS}/{keys.named.address}")
         newest_n = found[-1].manifest.n if found else 0
         numbers = {each.manifest.n for each in found}
         for note, backup in there.items():
@@ -278,7 +304,7 @@ class _Looking:
             self._find("missing or damaged", f"{room}/{entry.name}")
 
     async def _object(
-        self, room: Room, wanted: Named, *, sealed: bool = False, blob: bool = False
+        self, room: Room, wanted: Named, *, sealed: bool = False, copy: Copied | None = None
     ) -> None:
         if (room, wanted.sha256, wanted.bytes) in self._checked:
             return
@@ -288,21 +314,27 @@ class _Looking:
             await self._repository.check(room, wanted)
             head = await self._repository.room(room).read(wanted.address, 0, _HEAD_BYTES)
         except Damaged as damaged:
-            self._find("missing or damaged", str(damaged))
+            if copy is not None and not await self._repository.holds(room, wanted):
+                self._missing.append(copy)
+            else:
+                self._find(MISSING, str(damaged))
             return
         self.verdict.objects += 1
         self.verdict.bytes += wanted.bytes
-        if (sealed and not looks_sealed(head)) or (blob and head[:4] != MAGIC):
+        if (sealed and not looks_sealed(head)) or (copy is not None and head[:4] != MAGIC):
             self._find(PLAIN, f"{room}/{wanted.address}")
 
-    async def _note(self, room: Room, name: BlobName, kind: type[T]) -> tuple[T, Object] | None:
+    async def _note(
+        self, room: Room, name: BlobName, kind: type[T], *, again: bool = False
+    ) -> tuple[T, Object] | None:
         self._named[room].add(name)
         where = f"{room}/{name}"
         try:
             raw = await self._repository.get_by_name(room, name)
             return opened(raw, kind, self._key, where=where), Object.of(named(raw))
         except BackupError:
-            self._find("not signed, or damaged", where)
+            if not again:
+                self._find("not signed, or damaged", where)
             return None
 
     def _find(self, what: str, where: str) -> None:

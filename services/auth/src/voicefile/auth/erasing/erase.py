@@ -150,8 +150,7 @@ async def _write(
         tokens = await remains.tokens_left(stored, living, ports=ports)
         changed = replace(stored.record, recordings=tuple(recordings), tokens=tokens)
     deeds: list[tuple[Deed, Fact | None]] = [
-        (each.deed, RecordingChanged.of(stored.tenant, each.remains, stored.record.letter))
-        for each in doomed
+        (each.deed, _recording_erased(stored, each)) for each in doomed
     ]
     if last:
         deeds.append(_customer_erased(stored, order))
@@ -159,6 +158,13 @@ async def _write(
     return await ports.deeds.write_many(
         deeds, lambda events: records.replace(stored, changed, pending=events)
     )
+
+
+def _recording_erased(stored: Stored[Access], doomed: _Doomed) -> Fact:
+    # With what it had: copies of that are to go elsewhere, too, and its remains name nothing.
+    blobs = tuple(blob.name for blob in doomed.recording.blobs.values())
+    letter = stored.record.letter
+    return RecordingChanged.of(stored.tenant, doomed.remains, letter, blobs=blobs)
 
 
 def _customer_erased(stored: Stored[Access], order: Order) -> tuple[Deed, Fact]:

@@ -103,18 +103,20 @@ class RecordingIssued(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., blobs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordingChanged(_message.Message):
-    __slots__ = ("tenant", "recording_id", "partner", "state", "letter")
+    __slots__ = ("tenant", "recording_id", "partner", "state", "letter", "blobs")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     RECORDING_ID_FIELD_NUMBER: _ClassVar[int]
     PARTNER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LETTER_FIELD_NUMBER: _ClassVar[int]
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     recording_id: str
     partner: str
     state: RecordingState
     letter: LetterState
-    def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., letter: _Optional[_Union[LetterState, str]] = ...) -> None: ...
+    blobs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., letter: _Optional[_Union[LetterState, str]] = ..., blobs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AccessErased(_message.Message):
     __slots__ = ("tenant", "credential")
