@@ -28,7 +28,7 @@ from voicefile.backup.events import ACCESS as ACCESS_GRAVE
 from voicefile.backup.events import RECORDING, TENANT
 from voicefile.backup.layers import Layers
 from voicefile.backup.manifest import Copied, Found
-from voicefile.backup.read_back import LATEST, OpenedDump, Reading
+from voicefile.backup.read_back import LATEST, Reading
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
