@@ -16,6 +16,7 @@ from tests.engines.provision import VOICEFILE
 from tests.faults.nemesis.verdict import read_logs
 from tests.services.backup.house import heard, house_in, two_recipients
 
+from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.backup.read_back import Reading
 from voicefile.backup.repository import Repository
 from voicefile.backup.settings import BackupSettings
@@ -96,5 +97,5 @@ async def test_what_was_filed_in_the_cluster_is_heard_in_a_vault_that_was_restor
         restored = await restore(reading, place, root=cluster.root)
     assert restored.whole, restored
     with two_recipients() as pairs:
-        async with house_in(place.data, pairs) as again:
+        async with house_in(place.data, pairs, pins=PinPool) as again:
             assert await heard(again.stand.client, backed_up.filed) is not None
