@@ -14,7 +14,8 @@ from voicefile.docstore.lease import LEASES
 from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection
 from voicefile.docstore.sqlite import SqliteDocStore
-from voicefile.dumps.dump import Item, all_of
+from voicefile.dumps.changes import documents_of
+from voicefile.dumps.dump import Item
 from voicefile.dumps.segment import unpacked
 
 ALL = (*COLLECTIONS, MIGRATIONS)
@@ -39,7 +40,8 @@ async def restored_while_it_goes_on(
     for collection in order:
         await keeper.append(instance.does_often(tenant, 10))
         await keeper.publish(tenant)
-        async for item in all_of(log, [collection])():
+        begun = await documents_of(log, [collection])("")
+        async for item in begun.items:
             assert isinstance(item, Item)
             if item.kind != MIGRATIONS.name:
                 await copy.insert_many(by_name[item.kind], [unpacked(item.content)])
