@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from voicefile.cli.backup import _joined
 from voicefile.cli.ceremony import SheetsRefused, joined, make_sheets, words_of
 from voicefile.dumps.errors import RecipientInvalid
 
@@ -49,6 +50,30 @@ def test_a_sheet_for_a_browser_has_the_same_words(made):
     words = words_of(sheets[0].as_text()).split()
     page = sheets[0].as_html()
     assert [word for word in words if f"<li>{word}</li>" not in page] == []
+
+
+def test_sheets_of_both_kinds_are_joined(made):
+    recipient, sheets = made
+    saved = sheets[1].as_html().replace("<li>", '\n<LI class="a">')
+    texts = [sheets[0].as_html(), saved, sheets[2].as_text()]
+    assert joined([words_of(text) for text in texts]).public == recipient.public
+    with pytest.raises(SheetsRefused):
+        words_of(sheets[0].as_html().replace("<li>", "", 1))
+
+
+def test_sheets_are_joined_from_their_files(made, tmp_path):
+    recipient, sheets = made
+    files = [tmp_path / f"{sheet.number}.html" for sheet in sheets[:3]]
+    for sheet, file in zip(sheets[:3], files, strict=True):
+        file.write_text(sheet.as_html())
+    assert _joined(files).public == recipient.public
+
+
+def test_a_sheet_that_is_no_text_is_refused_in_words(tmp_path):
+    sheet = tmp_path / "sheet.txt"
+    sheet.write_bytes("1. academic".encode("utf-16"))
+    with pytest.raises(SystemExit, match="no text in UTF-8"):
+        _joined([sheet] * 3)
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "../x", "a" * 33, "1a"])

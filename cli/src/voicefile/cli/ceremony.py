@@ -23,6 +23,8 @@ WORDS: Final = 33
 """A sheet's, for 32 bytes."""
 _PER_LINE: Final = 3
 _NUMBERED: Final = re.compile(r"\b\d{1,2}\.\s+([a-z]+)")
+_LISTED: Final = re.compile(r"<li[^>]*>\s*([a-z]+)", re.IGNORECASE)
+"""A word on a sheet for browsers, also as a browser has saved it."""
 
 
 class SheetsRefused(Exception):
@@ -101,9 +103,9 @@ def joined(shares: Sequence[str]) -> SealingKeyPair:
 
 
 def words_of(text: str) -> str:
-    """The words on a sheet as it was printed, or typed bare. Raises SheetsRefused."""
-    numbered = _NUMBERED.findall(text)
-    words = numbered if len(numbered) == WORDS else text.split()
+    """The words on a sheet of either kind, or typed bare. Raises SheetsRefused."""
+    found = (kind.findall(text) for kind in (_NUMBERED, _LISTED))
+    words = next((each for each in found if len(each) == WORDS), text.split())
     if len(words) != WORDS:
         raise SheetsRefused(f"a sheet has {WORDS} words")
     return " ".join(words)
