@@ -2,27 +2,20 @@
 
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.services.backup.house import (
-    House,
-    Killed,
-    a_house,
-    dying_at,
-    heard,
-    house_in,
-    recounted,
-)
+from tests.services.backup.house import House, Killed, a_house, heard, house_in, recounted
 
 from voicefile.backup.errors import KeyInvalid, ListTooOld, NothingToRestore
 from voicefile.backup.repository import Room
+from voicefile.cli.embedded import BARE
 from voicefile.cli.look_at_backup import restore_backup
 from voicefile.cli.place import NotRestored, Place
-from voicefile.cli.restore import NoRoot, NotEmpty, restore
+from voicefile.cli.restore import NoRoot, NotEmpty, OtherRestore, restore
 from voicefile.crypto.primitives import SealingKeyPair
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,26 +85,6 @@ async def test_any_recipient_opens_it_and_a_stranger_does_not(house: House):
         await house.reading(SealingKeyPair.generate()).dump(found, "auth")
 
 
-async def test_a_restore_that_was_killed_between_any_two_steps_goes_on(
-    house: House, tmp_path: Path
-):
-    before = sorted(path for path in house.place.backup.rglob("*") if path.is_file())
-    steps: list[str] = []
-    await house.restored(tmp_path / "whole", between=steps.append)
-    assert len(steps) >= 6
-    folder = tmp_path / "restored"
-    for step in steps:
-        with pytest.raises(Killed):
-            await house.restored(folder, between=dying_at(step))
-        with pytest.raises(NotRestored), Place(folder).held():
-            pass
-    place, restored = await house.restored(folder)
-    assert restored.whole
-    assert before == sorted(path for path in house.place.backup.rglob("*") if path.is_file())
-    async with house_in(place.data, house.pairs) as again:
-        assert await heard(again.stand.client, house.issued[0]) is not None
-
-
 async def test_a_folder_with_something_in_it_is_left_alone(house: House, tmp_path: Path):
     used = tmp_path / "used"
     used.mkdir(mode=0o755)
@@ -154,6 +127,8 @@ class Erased:
     later: dict
     first_s: int
     """When the first backup was begun."""
+    first: Path
+    """The target as it was then."""
     between: Path
     """The target before the second one: with tombstones that are newer than its backup."""
 
@@ -165,6 +140,7 @@ async def erased(tmp_path_factory) -> AsyncIterator[Erased]:
         (home,) = house.stand.companies
         gone, stays = await house.filed(home), await house.filed(home)
         first = await house.backed_up()
+        shutil.copytree(house.place.backup, folder / "first")
         house.clock.ahead_s += 3_600
         later = await house.filed(home)
         await house.erase(home, gone["recording_id"])
@@ -173,7 +149,7 @@ async def erased(tmp_path_factory) -> AsyncIterator[Erased]:
         shutil.copytree(house.place.backup, folder / "between")
         await house.backed_up()
         first_s = first.found.manifest.taken_at_s
-        yield Erased(house, gone, stays, later, first_s, folder / "between")
+        yield Erased(house, gone, stays, later, first_s, folder / "first", folder / "between")
 
 
 async def test_what_was_erased_after_the_backup_does_not_come_back(erased: Erased, tmp_path: Path):
@@ -207,3 +183,52 @@ async def test_without_the_newest_tombstones_nothing_is_restored(erased: Erased,
         await erased.house.restored(tmp_path / "restored", of=target)
     with pytest.raises(NotRestored), Place(tmp_path / "restored").held():
         pass
+
+
+def killed_before_blobs(service: str, _blobs: object) -> None:
+    assert service == "restore"
+    raise Killed
+
+
+async def test_what_is_erased_while_a_restore_lies_unfinished_does_not_come_back(
+    erased: Erased, tmp_path: Path
+):
+    house, folder = erased.house, tmp_path / "restored"
+    fittings = replace(BARE, blobs=killed_before_blobs)
+    with pytest.raises(Killed):
+        await house.restored(folder, of=erased.first, fittings=fittings)
+    assert Place(folder).documents("auth").exists()
+    with pytest.raises(NotRestored), Place(folder).held():
+        pass
+    # There is a newer backup by now: it goes on with its own, and with what was erased since.
+    place, restored = await house.restored(folder)
+    assert (restored.manifest, restored.auth.erased, restored.auth.certificates) == (1, 1, 1)
+    async with house_in(place.data, house.pairs) as again:
+        assert await heard(again.stand.client, erased.gone) is None
+        assert await heard(again.stand.client, erased.stays) is not None
+
+
+async def test_a_restore_that_was_begun_is_of_one_backup(erased: Erased, tmp_path: Path):
+    house, folder = erased.house, tmp_path / "restored"
+    fittings = replace(BARE, blobs=killed_before_blobs)
+    with pytest.raises(Killed):
+        await house.restored(folder, fittings=fittings)
+    with pytest.raises(OtherRestore):
+        await house.restored(folder, at_s=erased.first_s + 60)
+    with pytest.raises(OtherRestore):
+        await house.restored(folder, of=erased.first)
+    _, restored = await house.restored(folder)
+    assert restored.manifest == 2
+
+
+async def test_said_again_when_all_is_done_it_tells_the_same_and_does_nothing(
+    erased: Erased, tmp_path: Path
+):
+    folder = tmp_path / "restored"
+    _, first = await erased.house.restored(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    _, again = await erased.house.restored(folder)
+    assert again == first
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    with pytest.raises(NotEmpty):
+        await erased.house.restored(folder, at_s=erased.first_s + 60)

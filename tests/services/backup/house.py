@@ -25,7 +25,8 @@ from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.backup_targets import FOLDER, folder_rooms
 from voicefile.cli.embedded import BARE, Around, embedded
 from voicefile.cli.place import Place
-from voicefile.cli.restore import Restored, restore
+from voicefile.cli.restore import restore
+from voicefile.cli.restored import Restored
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.deed import Actor
 from voicefile.dumps.recipient import Recipient
@@ -95,8 +96,11 @@ class House:
     async def restored(
         self, folder: Path, *, of: Path | None = None, **more
     ) -> tuple[Place, Restored]:
+        return await self.restored_by(self.reading(of=of), folder, **more)
+
+    async def restored_by(self, reading: Reading, folder: Path, **more) -> tuple[Place, Restored]:
         place = Place(folder)
-        return place, await restore(self.reading(of=of), place, root=self.root, **more)
+        return place, await restore(reading, place, root=self.root, **more)
 
     async def erase(self, home: Company, recording: str) -> None:
         """One recording whose time is over; with a customer's last one, the customer."""

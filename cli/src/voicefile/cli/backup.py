@@ -190,9 +190,10 @@ def restore(
 def _said(error: Exception) -> str | None:
     """What can be mended, in one line; None for what nobody foresaw."""
     from voicefile.auth.dumping.bring_back import OtherDeployment
+    from voicefile.auth.dumping.require_roots import RootMissing
     from voicefile.backup import errors
     from voicefile.blobstore.port import BlobStoreFull, BlobStoreUnavailable
-    from voicefile.cli.restore import NoRoot, NotEmpty
+    from voicefile.cli.restore import NoRoot, NotEmpty, OtherRestore
 
     words: dict[type[Exception], str] = {
         errors.Damaged: "The backup is damaged at {}. `voicefile backup verify` says what else is.",
@@ -203,7 +204,13 @@ def _said(error: Exception) -> str | None:
         BlobStoreUnavailable: "The target can't be reached, or refuses us: {}.",
         BlobStoreFull: "There is no room for it.",
         OtherDeployment: "The backup is of another deployment, or the root key is.",
+        RootMissing: (
+            "The root key's folder lacks {}.root: this backup is from before the root key was "
+            "changed, or the folder is another vault's. Put the files of that time beside the "
+            "newer ones, and say it again."
+        ),
         NoRoot: "That folder has no root key of auth and audit in it.",
+        OtherRestore: "There is a restore in that folder already. {}.",
         NotEmpty: "That folder has something else in it. Choose an empty one.",
     }
     found = next((each for kind, each in words.items() if isinstance(error, kind)), None)
@@ -219,11 +226,13 @@ def _joined(sheets: list[Path]) -> "SealingKeyPair":
         sys.exit(f"The key can't be joined: {refused}.")
     except OSError as error:
         sys.exit(f"A sheet can't be read: {error.strerror}.")
+    except UnicodeDecodeError:
+        sys.exit("A sheet can't be read: it is no text in UTF-8. Give - and type its words.")
 
 
 def _sheet(path: Path) -> str:
     # Not echoed: what stands on a screen stands in somebody's camera.
-    return getpass.getpass("Words of a sheet: ") if str(path) == _ASK else path.read_text()
+    return getpass.getpass("Words of a sheet: ") if str(path) == _ASK else path.read_text("utf-8")
 
 
 def _secret(path: Path | None) -> "SealingKeyPair":

@@ -15,7 +15,8 @@ from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.cli.backup_targets import target_named
 from voicefile.cli.engine_settings import SettingsRefused
 from voicefile.cli.place import Place
-from voicefile.cli.restore import require_ours, restore, tell
+from voicefile.cli.restore import require_ours, restore
+from voicefile.cli.restored import tell
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey

@@ -64,6 +64,11 @@ class Place:
         return self.data / "restoring.json"
 
     @property
+    def restored(self) -> Path:
+        """What was restored into this folder, and what was missing; written for good at its end."""
+        return self.data / "restored.json"
+
+    @property
     def demo(self) -> Path:
         """What scripts need of the demo tenants: the one file here with secrets in clear."""
         return self.data / "demo.json"

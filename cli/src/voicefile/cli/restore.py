@@ -7,19 +7,21 @@ tombstones behind it may speak. The backup itself is only read.
 
 import asyncio
 import shutil
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from voicefile.audit.store import SEGMENTS, Segment
+from voicefile.audit.store import KEYS, SEGMENTS, LogKey, Segment, record_of
 from voicefile.auth import app as auth
-from voicefile.auth.dumping.bring_back import BroughtBack, Erased, bring_back
+from voicefile.auth.dumping.bring_back import bring_back
+from voicefile.auth.dumping.bring_back_left import day_of
+from voicefile.auth.dumping.brought_back import Erased, Left
+from voicefile.auth.dumping.require_roots import RootMissing
 from voicefile.auth.ports import Ports
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.store import ACCESS
@@ -32,10 +34,11 @@ from voicefile.backup.read_back import LATEST, Reading
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
-from voicefile.chassis.private_file import sync, write_private
-from voicefile.cli.embedded import STORES
+from voicefile.chassis.private_file import sync, unfinished, write_private
+from voicefile.cli.embedded import BARE, STORES, Fittings
 from voicefile.cli.engine_settings import read
 from voicefile.cli.place import Place
+from voicefile.cli.restored import Restored, Source
 from voicefile.contracts.deed.v1 import Action, Outcome
 from voicefile.contracts.deed.v1 import Deed as DeedMessage
 from voicefile.crypto.rootkey_file import FileRootKey
@@ -52,35 +55,20 @@ AS_THEY_ARE: Final = ("ingest", "playback", "audit")
 BATCH_DOCUMENTS: Final = 200
 BLOBS_TOGETHER: Final = 8
 """At a time, each held in memory: waiting for the disk is most of what it costs."""
+SLACK_S: Final = 86_400
+"""So far a clock may have been set back between a backup and a tombstone."""
 
 
 class NotEmpty(Exception):
     """The folder has something in it that is not of this restore."""
 
 
+class OtherRestore(Exception):
+    """The folder has a restore in it of another backup; the text says which way on there is."""
+
+
 class NoRoot(Exception):
     """The root key's folder has no root key of auth and audit."""
-
-
-@dataclass
-class Restored:
-    """What was restored, and what was not."""
-
-    manifest: int
-    taken_at_s: int
-    auth: BroughtBack
-    blobs: int = 0
-    blobs_missing: list[str] = field(default_factory=list)
-    """Blobs that documents name and the backup does not have, or not whole."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is missing but what was erased."""
-        return not (self.blobs_missing or self.auth.without_keys or self.auth.refused)
-
-
-def _go_on(_step: str) -> None:
-    """Nothing happens between two steps, but in fault tests."""
 
 
 async def restore(
@@ -90,80 +78,144 @@ async def restore(
     root: Path,
     at_s: float = LATEST,
     now_s: Callable[[], float] = time.time,
-    between: Callable[[str], None] = _go_on,
+    fittings: Fittings = BARE,
 ) -> Restored:
-    """Raises NotEmpty, NoRoot, ListTooOld, NothingToRestore, Damaged, Tampered, OtherDeployment."""
-    found = await reading.manifest(at_s=at_s)
-    _begin(place, found)
-    between("begun")
+    """Step by step, or on from where an earlier run was killed.
+
+    Raises NotEmpty, OtherRestore, NoRoot, RootMissing, ListTooOld, NothingToRestore, Damaged,
+    Tampered, OtherDeployment. Of a folder where all of it was done before, the report is read
+    again and nothing else is done.
+    """
+    before = _report(place)
+    if before is not None and not place.restoring.exists():
+        return await _told_again(before, reading, at_s=at_s)
+    found = await _begin(reading, place, at_s=at_s)
+    erased, source = await _erased(reading, found)
+    if before is None or before.source != source:
+        # What was erased after its tombstones were read would be there: auth is made anew.
+        _forget_store("auth", place)
     _copy_root(root, place)
-    between("root copied")
-    erased = await _erased(reading)
+    await _require_log_root(await reading.dump(found, "audit"), place)
     for service in AS_THEY_ARE:
         if not place.documents(service).exists():
-            await _bring_documents(await reading.dump(found, service), service, place)
-        between(f"{service} restored")
-    report = place.data / "restored-auth.json"
+            dump = await reading.dump(found, service)
+            await _bring_documents(dump, service, place, fittings=fittings)
     if not place.documents("auth").exists():
-        done = await _bring_auth(reading, found, erased, place, now_s=now_s)
-        write_private(report, msgspec.json.encode(done))
-    between("auth restored")
-    restored = Restored(
-        found.manifest.n,
-        found.manifest.taken_at_s,
-        msgspec.json.decode(report.read_bytes(), type=BroughtBack),
-    )
-    await _bring_blobs(reading, place, restored)
-    between("blobs restored")
-    report.unlink()
+        making = _Making(reading, found, source, place, fittings)
+        await _bring_auth(making, erased, now_s=now_s)
+    restored = _report(place)
+    assert restored is not None, "written before auth's store got its name"
+    await _bring_blobs(reading, place, restored, fittings=fittings)
+    write_private(place.restored, msgspec.json.encode(restored))
+    # Last: from here on the folder is a vault.
     place.restoring.unlink()
+    sync(place.data)
     return restored
 
 
+@dataclass(frozen=True)
+class _Making:
+    """What auth's store is made from, and where."""
+
+    reading: Reading
+    found: Found
+    source: Source
+    place: Place
+    fittings: Fittings
+
+
 def require_ours(place: Place) -> None:
-    """That the folder is empty, or holds a restore that was not finished. Raises NotEmpty."""
-    if place.restoring.exists() or not place.data.exists():
+    """That the folder is empty, or holds a restore, finished or not. Raises NotEmpty."""
+    if not place.data.exists() or place.restoring.exists() or place.restored.exists():
         return
-    if any(path.name != "lock" for path in place.data.iterdir()):
+    # A mark that was begun and has no name yet is of whoever was killed in the very first step.
+    ours = {"lock", unfinished(place.restoring).name}
+    if any(path.name not in ours for path in place.data.iterdir()):
         raise NotEmpty
 
 
-def _begin(place: Place, found: Found) -> None:
-    mark = {"manifest": found.note.sha256}
+def _report(place: Place) -> Restored | None:
+    """What was written down of a restore; while the mark is there, as far as auth's store."""
+    try:
+        return msgspec.json.decode(place.restored.read_bytes(), type=Restored)
+    except FileNotFoundError:
+        return None
+
+
+async def _told_again(before: Restored, reading: Reading, *, at_s: float) -> Restored:
+    """Whoever was killed before the report was read says it again. Raises NotEmpty."""
+    if before.source.note != (await reading.manifest(at_s=at_s)).note.sha256:
+        raise NotEmpty
+    return before
+
+
+async def _begin(reading: Reading, place: Place, *, at_s: float) -> Found:
+    """The manifest that the folder is for: the one it was begun with, however old by now."""
     require_ours(place)
     if place.restoring.exists():
-        if msgspec.json.decode(place.restoring.read_bytes()) != mark:
-            raise NotEmpty
-        return
+        mark = msgspec.json.decode(place.restoring.read_bytes(), type=dict[str, str])
+        found = await reading.noted(mark["manifest"])
+        if found is None:
+            raise OtherRestore("The backup it was begun with is gone: choose an empty folder")
+        if at_s != LATEST and await reading.manifest(at_s=at_s) != found:
+            raise OtherRestore("Leave out --at to go on with it, or choose an empty folder")
+        return found
+    found = await reading.manifest(at_s=at_s)
     place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(place.restoring, msgspec.json.encode(mark))
+    write_private(place.restoring, msgspec.json.encode({"manifest": found.note.sha256}))
+    return found
 
 
 def _copy_root(root: Path, place: Place) -> None:
-    """The root key's files; what is not needed any more is destroyed in the copy, later."""
-    target = place.root("auth").parent
-    if target.exists():
+    """The root key's files; what is not needed any more is destroyed in the copy, later.
+
+    Anew until auth's store is there: whoever gave the wrong ones the first time gives others now.
+    """
+    if place.documents("auth").exists():
         return
     if not all(any((root / service).glob("*.root")) for service in ("auth", "audit")):
         raise NoRoot
+    target = place.root("auth").parent
     fresh = target.with_name(".root.new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    for leftover in (fresh, target):
+        shutil.rmtree(leftover, ignore_errors=True)
     for service in ("auth", "audit"):
         (fresh / service).mkdir(mode=0o700, parents=True)
         for file in (root / service).glob("*.root"):
             write_private(fresh / service / file.name, file.read_bytes())
     fresh.chmod(0o700)
     fresh.rename(target)
+    sync(place.data)
 
 
-async def _erased(reading: Reading) -> Erased:
+async def _require_log_root(dump: Layers, place: Place) -> None:
+    """Of the key that signs the logs: without it audit would not start. Raises RootMissing."""
+    there = await FileRootKey(place.root("audit")).versions()
+    async for item in dump.items(KEYS.name):
+        version = record_of(unpacked(item), LogKey).root_version
+        if version not in there:
+            raise RootMissing("audit", [version])
+
+
+async def _erased(reading: Reading, found: Found) -> tuple[Erased, Source]:
     """By the newest list of tombstones, and by the deeds in the newest log there is."""
-    graves = await reading.graves()
+    graves, newest = await reading.graves(), await reading.manifest()
     recordings = set(graves.ids(RECORDING))
-    newest = await reading.dump(await reading.manifest(), "audit")
-    async for item in newest.items(SEGMENTS.name):
+    dump = await reading.dump(newest, "audit")
+    async for item in dump.items(SEGMENTS.name):
         recordings |= set(_erased_in(msgspec.convert(unpacked(item).body, Segment)))
-    return Erased(frozenset(recordings), graves.ids(ACCESS_GRAVE), graves.ids(TENANT))
+    days = {each.id: day_of(each.at_s) for each in graves.graves if each.what == TENANT}
+    left: dict[str, dict[str, bytes]] = {RECORDING: {}, ACCESS_GRAVE: {}, TENANT: {}}
+    async for each in reading.left(graves, since_s=found.manifest.taken_at_s - SLACK_S):
+        left.get(each.what, {})[each.id] = each.content
+    erased = Erased(
+        frozenset(recordings),
+        graves.ids(ACCESS_GRAVE),
+        frozenset(days),
+        days,
+        Left(left[RECORDING], left[ACCESS_GRAVE], left[TENANT]),
+    )
+    return erased, Source(found.note.sha256, graves.head, newest.note.sha256)
 
 
 def _erased_in(segment: Segment) -> list[str]:
@@ -175,10 +227,10 @@ def _erased_in(segment: Segment) -> list[str]:
     ]
 
 
-async def _bring_documents(dump: Layers, service: str, place: Place) -> None:
+async def _bring_documents(dump: Layers, service: str, place: Place, *, fittings: Fittings) -> None:
     await dump.check()
     by_name = {each.name: each for each in (*STORES[service].collections, MIGRATIONS)}
-    async with _store_in_the_making(service, place) as store:
+    async with _store_in_the_making(service, place, fittings) as store:
         for kind in await dump.kinds():
             if kind != END:
                 await _insert_all(store, by_name[kind], dump)
@@ -194,13 +246,12 @@ async def _insert_all(store: DocStore, collection: Collection, dump: Layers) -> 
     await store.insert_many(collection, batch)
 
 
-async def _bring_auth(
-    reading: Reading, found: Found, erased: Erased, place: Place, *, now_s: Callable[[], float]
-) -> BroughtBack:
+async def _bring_auth(making: _Making, erased: Erased, *, now_s: Callable[[], float]) -> None:
+    reading, found, place = making.reading, making.found, making.place
     dump, keys = await reading.dump(found, "auth"), await reading.keys()
     await dump.check()
     await keys.check()
-    async with _store_in_the_making("auth", place) as store:
+    async with _store_in_the_making("auth", place, making.fittings) as store:
         ports = await _ports(store, place, found.manifest.deployment, now_s=now_s)
         done = await bring_back(dump.items, keys.items, erased, ports=ports)
         operator = Actor("", Role.ROLE_OPERATOR)
@@ -208,7 +259,10 @@ async def _bring_auth(
         await ports.deeds.record(
             Deed(actor=operator, action=Action.ACTION_BACKUP_RESTORED, object_id=about)
         )
-    return done
+        # Before the store gets its name: a store that is there has its report.
+        made = found.manifest
+        restored = Restored(made.n, made.taken_at_s, made.deployment, making.source, done)
+        write_private(place.restored, msgspec.json.encode(restored))
 
 
 async def _ports(
@@ -229,17 +283,21 @@ async def _ports(
 
 
 @asynccontextmanager
-async def _store_in_the_making(service: str, place: Place) -> AsyncIterator[DocStore]:
+async def _store_in_the_making(
+    service: str, place: Place, fittings: Fittings
+) -> AsyncIterator[DocStore]:
     """A store that gets its name when it is full: one that was killed is begun anew."""
     path = place.documents(service)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
+    # The journal of one that had the name before would be read into this one.
+    _forget_store(service, place)
     for leftover in path.parent.glob(f"{fresh.name}*"):
         leftover.unlink()
     plan = STORES[service]
     store = await SqliteDocStore.open(fresh, (*plan.collections, MIGRATIONS), on_broken=_give_up)
     try:
-        yield store
+        yield fittings.documents(service, store)
     finally:
         await store.close()
     sync(fresh)
@@ -247,12 +305,23 @@ async def _store_in_the_making(service: str, place: Place) -> AsyncIterator[DocS
     sync(path.parent)
 
 
-async def _bring_blobs(reading: Reading, place: Place, restored: Restored) -> None:
+def _forget_store(service: str, place: Place) -> None:
+    path = place.documents(service)
+    # Itself first: what its journal alone still holds is nothing that anybody opens.
+    for leftover in (path, *path.parent.glob(f"{path.name}-*")):
+        leftover.unlink(missing_ok=True)
+
+
+async def _bring_blobs(
+    reading: Reading, place: Place, restored: Restored, *, fittings: Fittings
+) -> None:
     """The blobs that a document names; of erased recordings none does.
 
     By the newest manifest, which lists all that an older one does.
     """
-    blobs = FilesystemBlobStore(place.blobs)
+    blobs = fittings.blobs("restore", FilesystemBlobStore(place.blobs))
+    await blobs.sweep_unfinished(0)
+    restored.blobs, restored.blobs_missing = 0, []
     plan = STORES["auth"]
     store = await SqliteDocStore.open(place.documents("auth"), (*plan.collections, MIGRATIONS))
     try:
@@ -304,31 +373,3 @@ async def _named(store: DocStore) -> AsyncIterator[str]:
 
 def _give_up(error: Exception) -> None:
     raise SystemExit(f"The folder can't be written: {type(error).__name__}")
-
-
-def said(restored: Restored) -> str:
-    """What a person is told."""
-    done = restored.auth
-    begun = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(restored.taken_at_s))
-    lines = [
-        f"restored     manifest {restored.manifest}, begun {begun} UTC",
-        f"tenants      {done.tenants}",
-        f"access IDs   {done.credentials}",
-        f"recordings   {done.recordings}",
-        f"blobs        {restored.blobs}",
-        f"erased since {done.erased}, and left out",
-    ]
-    lines += _missing("without a key", done.without_keys)
-    lines += _missing("refused: carries no seal of ours", done.refused)
-    lines += _missing("blob missing", restored.blobs_missing)
-    return "\n".join((*lines, ""))
-
-
-def _missing(what: str, ids: Sequence[str]) -> list[str]:
-    return [f"{what}: {each}" for each in ids]
-
-
-def tell(restored: Restored) -> int:
-    """Prints the report; 1 if something is missing that was not erased."""
-    sys.stdout.write(said(restored))
-    return 0 if restored.whole else 1

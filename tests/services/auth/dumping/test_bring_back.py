@@ -7,8 +7,10 @@ import pytest_asyncio
 from tests.services.backup.house import House, a_house
 
 from voicefile.auth.dumping.back_up_keys import SLIPS
-from voicefile.auth.dumping.bring_back import Erased, bring_back
+from voicefile.auth.dumping.bring_back import bring_back
+from voicefile.auth.dumping.brought_back import Erased
 from voicefile.auth.store import ACCESS, PRINCIPALS, TENANTS
+from voicefile.cli.embedded import BARE
 from voicefile.cli.place import Place
 from voicefile.cli.restore import _ports, _store_in_the_making
 
@@ -31,7 +33,7 @@ async def brought_back(house: House, folder, documents, keys):
     for file in (house.root / "auth").glob("*.root"):
         (place.root("auth") / file.name).write_bytes(file.read_bytes())
         (place.root("auth") / file.name).chmod(0o600)
-    async with _store_in_the_making("auth", place) as store:
+    async with _store_in_the_making("auth", place, BARE) as store:
         ports = await _ports(store, place, "test", now_s=house.clock)
         return await bring_back(documents, keys, Erased(), ports=ports)
 

@@ -12,7 +12,7 @@ def write_private(path: Path, content: bytes) -> None:
 
     What a crash left half written beside it is written anew. Raises OSError.
     """
-    fresh = path.with_name(path.name + ".new")
+    fresh = unfinished(path)
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     with os.fdopen(descriptor, "wb") as file:
@@ -21,6 +21,11 @@ def write_private(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     fresh.replace(path)
     sync(path.parent)
+
+
+def unfinished(path: Path) -> Path:
+    """Where it is written before it gets its name."""
+    return path.with_name(path.name + ".new")
 
 
 def sync(path: Path) -> None:

@@ -67,13 +67,21 @@ class RecordingChanged:
     letter: LetterState
     blobs: tuple[str, ...] = ()
     """Of one that was just erased: what it had."""
+    left: bytes = b""
+    """Of an erased one: what is kept of it, for backups to carry."""
 
     @classmethod
     def of(
-        cls, tenant: str, recording: Recording, letter: LetterState, *, blobs: tuple[str, ...] = ()
+        cls,
+        tenant: str,
+        recording: Recording,
+        letter: LetterState,
+        *,
+        blobs: tuple[str, ...] = (),
+        left: bytes = b"",
     ) -> Self:
         """The recording as it is now, with the letter of its credential."""
-        return cls(tenant, recording.id, recording.partner, recording.state, letter, blobs)
+        return cls(tenant, recording.id, recording.partner, recording.state, letter, blobs, left)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class AccessErased:
 
     tenant: str
     credential: str
+    left: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,7 @@ class TenantErased:
     """All of a tenant is erased, for good."""
 
     tenant: str
+    left: bytes = b""
 
 
 Fact = TenantPublished | RecordingIssued | RecordingChanged | AccessErased | TenantErased
@@ -142,10 +152,10 @@ def _add_fact(message: AuthEvent, fact: Fact | None) -> None:
         message.recording_changed.CopyFrom(_recording_changed(fact))
     elif isinstance(fact, AccessErased):
         message.access_erased.CopyFrom(
-            AccessErasedMessage(tenant=fact.tenant, credential=fact.credential)
+            AccessErasedMessage(tenant=fact.tenant, credential=fact.credential, left=fact.left)
         )
     elif isinstance(fact, TenantErased):
-        message.tenant_erased.CopyFrom(TenantErasedMessage(tenant=fact.tenant))
+        message.tenant_erased.CopyFrom(TenantErasedMessage(tenant=fact.tenant, left=fact.left))
 
 
 def _tenant_published(fact: TenantPublished) -> TenantPublishedMessage:
@@ -188,4 +198,5 @@ def _recording_changed(fact: RecordingChanged) -> RecordingChangedMessage:
         state=_STATES[fact.state],
         letter=_LETTERS[fact.letter],
         blobs=fact.blobs,
+        left=fact.left,
     )

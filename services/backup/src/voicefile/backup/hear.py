@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from voicefile.backup.events import blobs_in, graves_in
+from voicefile.backup.events import Buried, blobs_in, graves_in
 from voicefile.backup.store import GRAVES, WANTED, at
 from voicefile.docstore.port import DocStore, Document, DocumentExists
 from voicefile.eventbus.port import Event
@@ -37,22 +37,21 @@ class Ears:
     async def erased(self, events: Sequence[Event]) -> None:
         """Of auth: what is to stay erased."""
         at_s = int(self._now_s())
-        graves = [grave for event in events for grave in graves_in(event.payload, at_s=at_s)]
-        unique = {(grave.what, grave.id): grave for grave in graves}.values()
-        documents = [
-            Document(
-                at(target, f"{grave.what}:{grave.id}"),
-                "",
-                {
-                    "what": grave.what,
-                    "id": grave.id,
-                    "at_s": grave.at_s,
-                    "blobs": grave.blobs,
-                    "waiting": target,
-                },
-            )
-            for target in self._targets
-            for grave in unique
-        ]
+        buried = [each for event in events for each in graves_in(event.payload, at_s=at_s)]
+        unique = {(each.grave.what, each.grave.id): each for each in buried}.values()
+        documents = [_waiting(target, each) for target in self._targets for each in unique]
         with suppress(DocumentExists):
             await self._docs.insert_many(GRAVES, documents)
+
+
+def _waiting(target: str, buried: Buried) -> Document:
+    grave = buried.grave
+    body = {
+        "what": grave.what,
+        "id": grave.id,
+        "at_s": grave.at_s,
+        "blobs": grave.blobs,
+        "left": buried.left,
+        "waiting": target,
+    }
+    return Document(at(target, f"{grave.what}:{grave.id}"), "", body)

@@ -152,6 +152,33 @@ class Tombstones(Struct, frozen=True):
     n: int
     previous: str
     graves: list[Grave]
+    left: Object | None = None
+    """What is left of them, in the room of that name."""
+
+
+class Left(Struct, frozen=True, array_like=True):
+    """What auth keeps of something that was erased. Believed by auth's own MAC alone."""
+
+    what: str
+    id: str
+    content: bytes
+
+
+_LEFT: Final = msgspec.msgpack.Decoder(list[Left])
+
+
+def left_of(buried: Sequence[Left]) -> bytes:
+    """What one note's graves have left, as an object."""
+    return msgspec.msgpack.encode(list(buried))
+
+
+async def left_in(repository: Repository, wanted: Object) -> list[Left]:
+    """What that object holds. Raises Damaged, ManifestInvalid."""
+    raw = await repository.get(Room.LEFT, wanted.named)
+    try:
+        return _LEFT.decode(raw)
+    except msgspec.MsgspecError:
+        raise ManifestInvalid(f"{Room.LEFT}/{wanted.named.address}") from None
 
 
 def signed(record: Struct, signer: Signer) -> bytes:

@@ -6,18 +6,27 @@ has no such key, and none of this runs in it.
 
 import base64
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
-from voicefile.backup.errors import Damaged, KeyInvalid, ListTooOld, NothingToRestore
+from voicefile.backup.errors import (
+    Damaged,
+    KeyInvalid,
+    ListTooOld,
+    ManifestInvalid,
+    NothingToRestore,
+)
 from voicefile.backup.layers import Layers, OpenedDump
 from voicefile.backup.manifest import (
     Copied,
     Dump,
     Found,
     KeyBackup,
+    Left,
     contents_of,
     copies_in,
     key_backup,
+    left_in,
     manifests,
 )
 from voicefile.backup.repository import (
@@ -58,6 +67,11 @@ class Reading:
             raise NothingToRestore
         return due[-1]
 
+    async def noted(self, sha256: str) -> Found | None:
+        """The manifest whose note has that hash; None if it was given up."""
+        found = await manifests(self.repository, self._key)
+        return next((each for each in found if each.note.sha256 == sha256), None)
+
     async def graves(self) -> GraveList:
         """The newest list of what was erased. Raises ListTooOld, ManifestInvalid.
 
@@ -69,6 +83,18 @@ class Reading:
             if each.manifest.tombstones.n > graves.head.n:
                 raise ListTooOld
         return graves
+
+    async def left(self, graves: GraveList, *, since_s: float) -> AsyncIterator[Left]:
+        """What is left of what was erased since then: what went before, the dump itself knows.
+
+        Nothing of it is believed yet. What is missing or damaged is left out.
+        """
+        for at_s, wanted in graves.left:
+            if at_s < since_s:
+                continue
+            with suppress(Damaged, ManifestInvalid):
+                for each in await left_in(self.repository, wanted):
+                    yield each
 
     async def dump(self, found: Found, service: str) -> Layers:
         """A service's documents by that manifest. Raises KeyInvalid, NothingToRestore."""

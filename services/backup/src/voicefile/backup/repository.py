@@ -29,6 +29,8 @@ class Room(StrEnum):
     """Copies of blobs, segments of dumps, and the lists of them."""
     MANIFESTS = "manifests"
     TOMBSTONES = "tombstones"
+    LEFT = "left"
+    """What is left of what was erased, as auth told it: certificates. Tombstones name it."""
     KEYS = "keys"
     """Key backups, with manifests of their own: emptied after 28 days."""
     DRILLS = "drills"

@@ -64,11 +64,14 @@ async def forget_keys(
     """Key backups that are too old, and what no key backup names; answers how many objects."""
     room = repository.room(Room.KEYS)
     live: set[str] = set()
+    notes: set[str] = set()
     unnamed: dict[BlobName, float] = {}
     async for entry in repository.entries(Room.KEYS):
         unnamed[entry.name] = entry.stored_at_s
     for name in list(unnamed):
         backup = await _key_backup(repository, name, key)
+        if backup is not None:
+            notes.add(name)
         if backup is not None and now_s - backup.taken_at_s < older_than_s:
             live |= {name, *(each.object.named.address for each in backup.dump.segments)}
         elif backup is not None:
@@ -76,7 +79,8 @@ async def forget_keys(
             # Its segments go with it, however young their files may be.
             unnamed |= {each.object.named.address: 0.0 for each in backup.dump.segments}
     gone = 0
-    for name, stored_at_s in unnamed.items():
+    # Notes first: one that outlives its segments, after a crash in between, would be damage.
+    for name, stored_at_s in sorted(unnamed.items(), key=lambda each: each[0] not in notes):
         if name not in live and now_s - stored_at_s >= min(UNNAMED_S, older_than_s):
             await room.delete(name)
             gone += 1

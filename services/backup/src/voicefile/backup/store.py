@@ -17,8 +17,8 @@ COPIED: Final = Collection("copied", indexes=(Index("run", "run"),), silent=True
 WANTED: Final = Collection("wanted", indexes=(Index("target", "target"),), silent=True)
 """Document id: target ‖ blob. Blobs that ingest told of and that were not copied yet."""
 GRAVES: Final = Collection("graves", indexes=(Index("waiting", "waiting"),), silent=True)
-"""Document id: target ‖ what ‖ id. Body: {what, id, at_s, blobs, waiting}; kept, so that the list
-names each once however often it is told."""
+"""Document id: target ‖ what ‖ id. Body: {what, id, at_s, blobs, left, waiting}; kept, so that
+the list names each once however often it is told. What is `left` goes when it is at the target."""
 CHAINS: Final = Collection("chains", silent=True)
 """Document id: target ‖ list. The last note of a list, and the one that is about to be put."""
 ORDERS: Final = Collection("orders", indexes=(Index("waiting", "waiting"),), silent=True)

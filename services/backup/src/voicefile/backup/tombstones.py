@@ -10,7 +10,17 @@ from typing import Final
 
 from voicefile.backup.chain import NONE, Chain
 from voicefile.backup.errors import ManifestInvalid
-from voicefile.backup.manifest import FORMAT, Grave, Link, Object, Tombstones, opened, signed
+from voicefile.backup.manifest import (
+    FORMAT,
+    Grave,
+    Left,
+    Link,
+    Object,
+    Tombstones,
+    left_of,
+    opened,
+    signed,
+)
 from voicefile.backup.repository import Repository, Room, named
 from voicefile.backup.signing import Signer
 from voicefile.backup.store import GRAVES
@@ -27,6 +37,8 @@ class GraveList:
 
     head: Link
     graves: Sequence[Grave]
+    left: Sequence[tuple[int, Object]] = ()
+    """When the last of a note was erased, and what is left of those on it."""
 
     def ids(self, what: str) -> frozenset[str]:
         """The ids of one kind."""
@@ -66,6 +78,11 @@ class Graveyard:
         waiting = await self._docs.find(GRAVES, "waiting", self._repository.name, limit=NOTE_GRAVES)
         if not waiting:
             return 0
+        left = [found for found in map(_left, waiting) if found.content]
+        named = None
+        if left:
+            # Before the note that names it; a crash in between leaves an object that nothing names.
+            named = Object.of(await self._repository.put(Room.LEFT, left_of(left)))
         head = await self.link()
         note = Tombstones(
             FORMAT,
@@ -74,6 +91,7 @@ class Graveyard:
             head.n + 1,
             head.sha256,
             [_grave(document) for document in waiting],
+            named,
         )
         await self.chain.append(note.n, signed(note, self._signer))
         for document in waiting:
@@ -92,7 +110,7 @@ class Graveyard:
         return _grave(waiting[0]).at_s if waiting else None
 
     async def _listed(self, document: Document) -> None:
-        body = {**document.body, "waiting": None}
+        body = {**document.body, "left": b"", "waiting": None}
         try:
             await self._docs.replace(GRAVES, replace(document, body=body))
         except VersionConflict:
@@ -121,14 +139,17 @@ async def read_notes(repository: Repository, key: VerifierKey) -> list[ReadNote]
 
 async def read_graves(repository: Repository, key: VerifierKey) -> GraveList:
     """The list, from its first note to its last. Raises ManifestInvalid where a link is missing."""
-    head, graves = NONE, list[Grave]()
+    head, graves, left = NONE, list[Grave](), list[tuple[int, Object]]()
     for each in await read_notes(repository, key):
         name = Object.of(named(each.note))
         if each.n != head.n + 1 or each.tombstones.previous != head.sha256:
             raise ManifestInvalid(f"{Room.TOMBSTONES}/{name.named.address}")
         graves += each.tombstones.graves
+        if each.tombstones.left is not None:
+            at_s = max(grave.at_s for grave in each.tombstones.graves)
+            left.append((at_s, each.tombstones.left))
         head = Link(each.n, name.sha256)
-    return GraveList(head, graves)
+    return GraveList(head, graves, left)
 
 
 def _grave(document: Document) -> Grave:
@@ -137,3 +158,10 @@ def _grave(document: Document) -> Grave:
     assert isinstance(at_s, int), "a stored time"
     assert isinstance(blobs, list), "stored names"
     return Grave(str(body["what"]), str(body["id"]), at_s, [str(blob) for blob in blobs])
+
+
+def _left(document: Document) -> Left:
+    body = document.body
+    content = body.get("left", b"")
+    assert isinstance(content, bytes), "as written"
+    return Left(str(body["what"]), str(body["id"]), content)

@@ -143,6 +143,8 @@ class _Looking:
             elif tombstones.n != before.n + 1 or tombstones.previous != before.sha256:
                 self._find("does not follow the one before", where)
             before = links[tombstones.n] = Link(tombstones.n, note.sha256)
+            if tombstones.left is not None:
+                await self._object(Room.LEFT, tombstones.left.named)
         return links
 
     def chained(self, found: list[Found]) -> None:
@@ -286,7 +288,7 @@ class _Looking:
 
     async def unnamed(self) -> None:
         """What nothing names is listed; what is not even what its own name says is damaged."""
-        for room in (Room.OBJECTS, Room.KEYS):
+        for room in (Room.OBJECTS, Room.KEYS, Room.LEFT):
             async for entry in self._repository.entries(room):
                 if entry.name not in self._named[room]:
                     self.verdict.unnamed.append(f"{room}/{entry.name}")

@@ -8,13 +8,15 @@ nothing hangs on versions that should be gone. What was erased since stays erase
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from voicefile.auth.dumping.back_up_keys import EPOCHS, SLIPS
+from voicefile.auth.dumping.bring_back_left import Leftovers
+from voicefile.auth.dumping.brought_back import BroughtBack, Erased
 from voicefile.auth.dumping.dump_documents import AS_THEY_ARE
+from voicefile.auth.dumping.require_roots import require_roots
 from voicefile.auth.dumping.take_apart import (
     NO_SLIP,
     REMAINS,
@@ -31,10 +33,11 @@ from voicefile.auth.dumping.take_apart import (
     opened_access,
 )
 from voicefile.auth.erasing.erasing_store import SHREDDED
-from voicefile.auth.erasing.remains import of_recording as remains_of
+from voicefile.auth.erasing.remains import tokens_left
 from voicefile.auth.events import fact_alone
 from voicefile.auth.keys.custody import DEPLOYMENT_ID
 from voicefile.auth.ports import Ports
+from voicefile.auth.records import Stored
 from voicefile.auth.store import (
     ACCESS,
     DEPLOYMENT,
@@ -47,7 +50,6 @@ from voicefile.auth.store import (
     Period,
     PolicyRules,
     Recording,
-    RecordingState,
     Slip,
     Tenant,
 )
@@ -56,6 +58,7 @@ from voicefile.crypto.envelope import object_id
 from voicefile.crypto.epoch_backup import BackedUpEpoch
 from voicefile.crypto.errors import Tampered, UnknownKey
 from voicefile.crypto.keyring import KeyNamespace, open_epoch
+from voicefile.crypto.rootkey import VersionGone
 from voicefile.crypto.secret import SecretKey
 from voicefile.docstore.port import Collection, Document, DocumentExists, PendingEvent
 from voicefile.dumps.segment import unpacked
@@ -72,32 +75,9 @@ class OtherDeployment(Exception):
     """The backup is of another deployment, or the root key is."""
 
 
-@dataclass(frozen=True)
-class Erased:
-    """What tombstones name."""
-
-    recordings: frozenset[str] = frozenset()
-    credentials: frozenset[str] = frozenset()
-    tenants: frozenset[str] = frozenset()
-
-
-@dataclass
-class BroughtBack:
-    """What came back, and what did not."""
-
-    tenants: int = 0
-    credentials: int = 0
-    recordings: int = 0
-    erased: int = 0
-    """Recordings that the backup had and that were erased since."""
-    without_keys: list[str] = field(default_factory=list)
-    """Recordings that stand in the dump and whose keys are in no key backup any more."""
-    refused: list[str] = field(default_factory=list)
-    """Documents that carried no MAC of ours."""
-
-
 async def bring_back(documents: Items, keys: Items, erased: Erased, *, ports: Ports) -> BroughtBack:
-    """All of a dump, into a store without documents. Raises OtherDeployment."""
+    """All of a dump, into a store without documents. Raises OtherDeployment, RootMissing."""
+    await require_roots(documents, but=erased.tenants, root=ports.custody.root)
     returning = _Returning(documents, keys, erased, ports)
     await returning.deployment()
     # Resellers before the tenants that they rule, and principals after those whose they are.
@@ -109,6 +89,7 @@ async def bring_back(documents: Items, keys: Items, erased: Erased, *, ports: Po
     await returning.epochs()
     await returning.access()
     await returning.remains()
+    await returning.left()
     await returning.forget_old_roots()
     return returning.done
 
@@ -119,6 +100,9 @@ class _Returning:
         self._keys = keys
         self._erased = erased
         self._ports = ports
+        self._leftovers = Leftovers(erased.left, ports)
+        self._gone: dict[str, Sequence[str]] = {}
+        """Recordings of customers that were erased as a whole."""
         self._period = ""
         self._lasting: set[str] = set()
         self._epochs: dict[tuple[str, str], BackedUpEpoch] = {}
@@ -249,6 +233,8 @@ class _Returning:
         gone = tenant in self._erased.tenants or credential in self._erased.credentials
         if gone or self._erased.recordings.issuperset(dumped.recordings):
             self.done.erased += len(dumped.recordings)
+            if tenant not in self._erased.tenants:
+                self._gone[credential] = dumped.recordings
             return
         of = Belongings(self._ports.custody.deployment, tenant, credential)
         try:
@@ -260,7 +246,13 @@ class _Returning:
             self.done.without_keys += dumped.recordings
             return
         await self._claim(access.locator, tenant, credential)
-        await self._ports.access.of(tenant).insert(credential, access, pending=_events(pending))
+        told = [
+            self._leftovers.event(tenant, each, access.letter)
+            for each in access.recordings
+            if each.id in self._erased.recordings
+        ]
+        events = (*_events(pending), *told)
+        await self._ports.access.of(tenant).insert(credential, access, pending=events)
         self.done.credentials += 1
 
     async def _opened(
@@ -284,19 +276,25 @@ class _Returning:
             await self._recording(each, keys.slips.get(each.id), of.tenant)
             for each in access.recordings
         ]
-        return replace(
+        access = replace(
             access,
             subject=replace(access.subject, key=subject_slip),
             recordings=tuple(recordings),
         )
+        if self._erased.recordings.isdisjoint(dumped.recordings):
+            return access
+        # What led to an erased contract goes with it, as it did when it was erased.
+        living = [each for each in recordings if each.slip.sealed]
+        stored = Stored(access, Document(of.document, of.tenant, {}))
+        tokens = await tokens_left(stored, living, ports=self._ports)
+        return replace(access, tokens=tokens)
 
     async def _recording(self, recording: Recording, slip: Slip | None, tenant: str) -> Recording:
+        if recording.erased:
+            return recording
         if recording.id in self._erased.recordings:
             self.done.erased += 1
-            # Its certificate came after the backup: only the log knows of it.
-            return remains_of(recording, on="", certificate="")
-        if recording.state is RecordingState.ERASED:
-            return recording
+            return await self._leftovers.of_recording(recording, tenant)
         name = object_id(recording.id, "slip")
         try:
             key = self._unwrapped(tenant, slip or NO_SLIP, name)
@@ -330,6 +328,33 @@ class _Returning:
                 await self._ports.access.of(tenant).insert(
                     credential, record, pending=_events(pending)
                 )
+
+    async def left(self) -> None:
+        """Of what was erased since: that it was, and its certificates."""
+        async for document_id, tenant, body, _ in self._documents(TENANTS.name):
+            if tenant in self._erased.tenants:
+                self.done.shredded.append(tenant)
+                record = await self._believed(from_item(body, Tenant), tenant, document_id)
+                on = self._erased.days.get(tenant, "")
+                await self._leftovers.tenant(tenant, record, on=on)
+        for tenant in self._erased.left.tenants.keys() - set(self.done.shredded):
+            # Opened and shredded since: the backup knows nothing of it.
+            await self._leftovers.tenant(tenant, None, on="")
+        back = await self._leftovers.customers(but=self._erased.tenants)
+        for credential, recordings in self._gone.items():
+            if credential not in back:
+                self._leftovers.without += recordings
+        self.done.certificates = self._leftovers.certificates
+        self.done.without_certificate = self._leftovers.without
+
+    async def _believed(self, record: Tenant, tenant: str, document_id: str) -> Tenant | None:
+        try:
+            await self._believe_keys(record, TENANTS, tenant, document_id)
+        except (Tampered, UnknownKey, VersionGone):
+            return None
+        finally:
+            self._ports.custody.forget(tenant)
+        return record
 
     async def _claim(self, locator: str, tenant: str, credential: str) -> None:
         body = {"tenant": tenant, "credential": credential}

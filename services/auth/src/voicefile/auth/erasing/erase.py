@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from voicefile.auth.erasing import remains
+from voicefile.auth.erasing import left, remains
 from voicefile.auth.erasing.certificate import (
     Shredded,
     What,
@@ -29,7 +29,7 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.store import Access, CredentialState, Recording
 from voicefile.crypto.errors import UnknownKey
-from voicefile.crypto.keyring import EPOCH_LIFE_MAX_S
+from voicefile.crypto.keyring import EPOCH_LIFE_MAX_S, IdentityKey
 from voicefile.deeds.deed import Action, Actor, Deed, Purpose
 from voicefile.docstore.port import VersionConflict
 from voicefile.identity.ids import new_id
@@ -149,25 +149,36 @@ async def _write(
         living = [each for each in recordings if not each.erased]
         tokens = await remains.tokens_left(stored, living, ports=ports)
         changed = replace(stored.record, recordings=tuple(recordings), tokens=tokens)
+    identity = await ports.custody.identity(stored.tenant)
     deeds: list[tuple[Deed, Fact | None]] = [
-        (each.deed, _recording_erased(stored, each)) for each in doomed
+        (each.deed, _recording_erased(stored, each, identity)) for each in doomed
     ]
     if last:
-        deeds.append(_customer_erased(stored, order))
+        deeds.append(_customer_erased(stored, changed, order, apart=list(kept), identity=identity))
     records = ports.access.of(stored.tenant)
     return await ports.deeds.write_many(
         deeds, lambda events: records.replace(stored, changed, pending=events)
     )
 
 
-def _recording_erased(stored: Stored[Access], doomed: _Doomed) -> Fact:
+def _recording_erased(
+    stored: Stored[Access], doomed: _Doomed, identity: IdentityKey
+) -> RecordingChanged:
     # With what it had: copies of that are to go elsewhere, too, and its remains name nothing.
     blobs = tuple(blob.name for blob in doomed.recording.blobs.values())
+    told = left.of_recording(doomed.remains, tenant=stored.tenant, identity=identity)
     letter = stored.record.letter
-    return RecordingChanged.of(stored.tenant, doomed.remains, letter, blobs=blobs)
+    return RecordingChanged.of(stored.tenant, doomed.remains, letter, blobs=blobs, left=told)
 
 
-def _customer_erased(stored: Stored[Access], order: Order) -> tuple[Deed, Fact]:
+def _customer_erased(
+    stored: Stored[Access],
+    changed: Access,
+    order: Order,
+    *,
+    apart: Sequence[str],
+    identity: IdentityKey,
+) -> tuple[Deed, Fact]:
     deed = Deed(
         actor=order.by,
         action=Action.ACTION_CUSTOMER_ERASED,
@@ -177,4 +188,7 @@ def _customer_erased(stored: Stored[Access], order: Order) -> tuple[Deed, Fact]:
         request_id=order.request_id,
         related_id=order.asked,
     )
-    return deed, AccessErased(stored.tenant, stored.id)
+    told = left.of_customer(
+        changed, apart=apart, tenant=stored.tenant, credential=stored.id, identity=identity
+    )
+    return deed, AccessErased(stored.tenant, stored.id, told)

@@ -13,6 +13,7 @@ it goes last. That it is erased is told before, in the write that keeps the cert
 import asyncio
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from voicefile.auth.erasing.certificate import (
@@ -131,11 +132,14 @@ async def _keep_certificate(stored: Stored[Tenant], *, ports: Ports) -> None:
         deed_id=deed_id,
         at_ms=at_ms,
     )
+    told = msgspec.msgpack.encode(
+        await ports.shredded.body_of(left, tenant=PLATFORM, document_id=stored.id)
+    )
     with suppress(DocumentExists):  # another instance, which led before and has not noticed
         await ports.deeds.write(
             deed,
             lambda event: records.insert(stored.id, left, pending=(event,)),
-            TenantErased(stored.id),
+            TenantErased(stored.id, told),
         )
 
 

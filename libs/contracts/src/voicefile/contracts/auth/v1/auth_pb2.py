@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from voicefile.contracts.deed.v1 import deed_pb2 as voicefile_dot_contracts_dot_deed_dot_v1_dot_deed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&voicefile/contracts/auth/v1/auth.proto\x12\x1bvoicefile.contracts.auth.v1\x1a&voicefile/contracts/deed/v1/deed.proto\"\xbe\x03\n\tAuthEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x04\x64\x65\x65\x64\x18\x02 \x01(\x0b\x32!.voicefile.contracts.deed.v1.Deed\x12H\n\x10tenant_published\x18\n \x01(\x0b\x32,.voicefile.contracts.auth.v1.TenantPublishedH\x00\x12H\n\x10recording_issued\x18\x0b \x01(\x0b\x32,.voicefile.contracts.auth.v1.RecordingIssuedH\x00\x12J\n\x11recording_changed\x18\x0c \x01(\x0b\x32-.voicefile.contracts.auth.v1.RecordingChangedH\x00\x12\x42\n\raccess_erased\x18\r \x01(\x0b\x32).voicefile.contracts.auth.v1.AccessErasedH\x00\x12\x42\n\rtenant_erased\x18\x0e \x01(\x0b\x32).voicefile.contracts.auth.v1.TenantErasedH\x00\x42\x06\n\x04\x66\x61\x63t\"\x8e\x02\n\x0fTenantPublished\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0c\n\x04open\x18\x03 \x01(\x08\x12\x19\n\x11recording_allowed\x18\x04 \x01(\x08\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x13\n\x0bsealing_key\x18\x06 \x01(\x0c\x12\x1d\n\x15sealing_key_signature\x18\x07 \x01(\x0c\x12\x19\n\x11retention_classes\x18\x08 \x03(\t\x12\x1f\n\x17\x64\x65\x66\x61ult_retention_class\x18\t \x01(\t\x12\x32\n\x06scopes\x18\n \x03(\x0b\x32\".voicefile.contracts.auth.v1.Scope\"G\n\x05Scope\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x19\n\x11recording_allowed\x18\x03 \x01(\x08\"\x93\x01\n\x0fRecordingIssued\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0crecording_id\x18\x02 \x01(\t\x12\x0f\n\x07partner\x18\x03 \x01(\t\x12:\n\x05state\x18\x04 \x01(\x0e\x32+.voicefile.contracts.auth.v1.RecordingState\x12\r\n\x05\x62lobs\x18\x05 \x03(\t\"\xce\x01\n\x10RecordingChanged\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0crecording_id\x18\x02 \x01(\t\x12\x0f\n\x07partner\x18\x03 \x01(\t\x12:\n\x05state\x18\x04 \x01(\x0e\x32+.voicefile.contracts.auth.v1.RecordingState\x12\x38\n\x06letter\x18\x05 \x01(\x0e\x32(.voicefile.contracts.auth.v1.LetterState\x12\r\n\x05\x62lobs\x18\x06 \x03(\t\"2\n\x0c\x41\x63\x63\x65ssErased\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\ncredential\x18\x02 \x01(\t\"\x1e\n\x0cTenantErased\x12\x0e\n\x06tenant\x18\x01 \x01(\t*\xc6\x01\n\x0eRecordingState\x12\x1f\n\x1bRECORDING_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECORDING_STATE_PLAYABLE\x10\x01\x12\x18\n\x14RECORDING_STATE_HELD\x10\x02\x12\x1f\n\x1bRECORDING_STATE_QUARANTINED\x10\x03\x12\x1e\n\x1aRECORDING_STATE_SUPERSEDED\x10\x04\x12\x1a\n\x16RECORDING_STATE_ERASED\x10\x05*\x90\x01\n\x0bLetterState\x12\x1c\n\x18LETTER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13LETTER_STATE_WANTED\x10\x01\x12\x18\n\x14LETTER_STATE_PRINTED\x10\x02\x12\x15\n\x11LETTER_STATE_SENT\x10\x03\x12\x19\n\x15LETTER_STATE_RETURNED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&voicefile/contracts/auth/v1/auth.proto\x12\x1bvoicefile.contracts.auth.v1\x1a&voicefile/contracts/deed/v1/deed.proto\"\xbe\x03\n\tAuthEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x04\x64\x65\x65\x64\x18\x02 \x01(\x0b\x32!.voicefile.contracts.deed.v1.Deed\x12H\n\x10tenant_published\x18\n \x01(\x0b\x32,.voicefile.contracts.auth.v1.TenantPublishedH\x00\x12H\n\x10recording_issued\x18\x0b \x01(\x0b\x32,.voicefile.contracts.auth.v1.RecordingIssuedH\x00\x12J\n\x11recording_changed\x18\x0c \x01(\x0b\x32-.voicefile.contracts.auth.v1.RecordingChangedH\x00\x12\x42\n\raccess_erased\x18\r \x01(\x0b\x32).voicefile.contracts.auth.v1.AccessErasedH\x00\x12\x42\n\rtenant_erased\x18\x0e \x01(\x0b\x32).voicefile.contracts.auth.v1.TenantErasedH\x00\x42\x06\n\x04\x66\x61\x63t\"\x8e\x02\n\x0fTenantPublished\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0c\n\x04open\x18\x03 \x01(\x08\x12\x19\n\x11recording_allowed\x18\x04 \x01(\x08\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x13\n\x0bsealing_key\x18\x06 \x01(\x0c\x12\x1d\n\x15sealing_key_signature\x18\x07 \x01(\x0c\x12\x19\n\x11retention_classes\x18\x08 \x03(\t\x12\x1f\n\x17\x64\x65\x66\x61ult_retention_class\x18\t \x01(\t\x12\x32\n\x06scopes\x18\n \x03(\x0b\x32\".voicefile.contracts.auth.v1.Scope\"G\n\x05Scope\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x19\n\x11recording_allowed\x18\x03 \x01(\x08\"\x93\x01\n\x0fRecordingIssued\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0crecording_id\x18\x02 \x01(\t\x12\x0f\n\x07partner\x18\x03 \x01(\t\x12:\n\x05state\x18\x04 \x01(\x0e\x32+.voicefile.contracts.auth.v1.RecordingState\x12\r\n\x05\x62lobs\x18\x05 \x03(\t\"\xdc\x01\n\x10RecordingChanged\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x14\n\x0crecording_id\x18\x02 \x01(\t\x12\x0f\n\x07partner\x18\x03 \x01(\t\x12:\n\x05state\x18\x04 \x01(\x0e\x32+.voicefile.contracts.auth.v1.RecordingState\x12\x38\n\x06letter\x18\x05 \x01(\x0e\x32(.voicefile.contracts.auth.v1.LetterState\x12\r\n\x05\x62lobs\x18\x06 \x03(\t\x12\x0c\n\x04left\x18\x07 \x01(\x0c\"@\n\x0c\x41\x63\x63\x65ssErased\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\ncredential\x18\x02 \x01(\t\x12\x0c\n\x04left\x18\x03 \x01(\x0c\",\n\x0cTenantErased\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\x0c*\xc6\x01\n\x0eRecordingState\x12\x1f\n\x1bRECORDING_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECORDING_STATE_PLAYABLE\x10\x01\x12\x18\n\x14RECORDING_STATE_HELD\x10\x02\x12\x1f\n\x1bRECORDING_STATE_QUARANTINED\x10\x03\x12\x1e\n\x1aRECORDING_STATE_SUPERSEDED\x10\x04\x12\x1a\n\x16RECORDING_STATE_ERASED\x10\x05*\x90\x01\n\x0bLetterState\x12\x1c\n\x18LETTER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13LETTER_STATE_WANTED\x10\x01\x12\x18\n\x14LETTER_STATE_PRINTED\x10\x02\x12\x15\n\x11LETTER_STATE_SENT\x10\x03\x12\x19\n\x15LETTER_STATE_RETURNED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voicefile.contracts.auth.v1.auth_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDINGSTATE']._serialized_start=1350
-  _globals['_RECORDINGSTATE']._serialized_end=1548
-  _globals['_LETTERSTATE']._serialized_start=1551
-  _globals['_LETTERSTATE']._serialized_end=1695
+  _globals['_RECORDINGSTATE']._serialized_start=1392
+  _globals['_RECORDINGSTATE']._serialized_end=1590
+  _globals['_LETTERSTATE']._serialized_start=1593
+  _globals['_LETTERSTATE']._serialized_end=1737
   _globals['_AUTHEVENT']._serialized_start=112
   _globals['_AUTHEVENT']._serialized_end=558
   _globals['_TENANTPUBLISHED']._serialized_start=561
@@ -45,9 +45,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDINGISSUED']._serialized_start=907
   _globals['_RECORDINGISSUED']._serialized_end=1054
   _globals['_RECORDINGCHANGED']._serialized_start=1057
-  _globals['_RECORDINGCHANGED']._serialized_end=1263
-  _globals['_ACCESSERASED']._serialized_start=1265
-  _globals['_ACCESSERASED']._serialized_end=1315
-  _globals['_TENANTERASED']._serialized_start=1317
-  _globals['_TENANTERASED']._serialized_end=1347
+  _globals['_RECORDINGCHANGED']._serialized_end=1277
+  _globals['_ACCESSERASED']._serialized_start=1279
+  _globals['_ACCESSERASED']._serialized_end=1343
+  _globals['_TENANTERASED']._serialized_start=1345
+  _globals['_TENANTERASED']._serialized_end=1389
 # @@protoc_insertion_point(module_scope)

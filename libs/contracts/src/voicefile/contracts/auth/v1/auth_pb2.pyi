@@ -103,31 +103,37 @@ class RecordingIssued(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., blobs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordingChanged(_message.Message):
-    __slots__ = ("tenant", "recording_id", "partner", "state", "letter", "blobs")
+    __slots__ = ("tenant", "recording_id", "partner", "state", "letter", "blobs", "left")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     RECORDING_ID_FIELD_NUMBER: _ClassVar[int]
     PARTNER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LETTER_FIELD_NUMBER: _ClassVar[int]
     BLOBS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     recording_id: str
     partner: str
     state: RecordingState
     letter: LetterState
     blobs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., letter: _Optional[_Union[LetterState, str]] = ..., blobs: _Optional[_Iterable[str]] = ...) -> None: ...
+    left: bytes
+    def __init__(self, tenant: _Optional[str] = ..., recording_id: _Optional[str] = ..., partner: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., letter: _Optional[_Union[LetterState, str]] = ..., blobs: _Optional[_Iterable[str]] = ..., left: _Optional[bytes] = ...) -> None: ...
 
 class AccessErased(_message.Message):
-    __slots__ = ("tenant", "credential")
+    __slots__ = ("tenant", "credential", "left")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     credential: str
-    def __init__(self, tenant: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
+    left: bytes
+    def __init__(self, tenant: _Optional[str] = ..., credential: _Optional[str] = ..., left: _Optional[bytes] = ...) -> None: ...
 
 class TenantErased(_message.Message):
-    __slots__ = ("tenant",)
+    __slots__ = ("tenant", "left")
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
-    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+    left: bytes
+    def __init__(self, tenant: _Optional[str] = ..., left: _Optional[bytes] = ...) -> None: ...
