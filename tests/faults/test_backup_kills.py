@@ -134,9 +134,10 @@ def in_a_process(work):
 
 
 class Fuse:
-    """Tells each step before it is taken. SIGKILL at `at`, a name and which of that
-    name, or at the first that is new: that no run before has taken, or not after the same one.
-    No finally, no flush, no goodbye."""
+    """Tells each step before it is taken. SIGKILL at one: no finally, no flush, no goodbye.
+
+    `at`: a name, and which of that name. `seen`: at the first step that is not among those.
+    """
 
     def __init__(self, tell, *, at=None, seen=None):
         self._tell = tell
