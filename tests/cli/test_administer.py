@@ -56,7 +56,7 @@ def test_a_store_is_brought_to_this_version_by_name(told):
     assert run(told, "migrate", "audit").stdout == "audit: up to date\n"
     unnamed = run(told, "migrate")
     assert (unnamed.returncode, unnamed.stdout) == (1, "")
-    assert unnamed.stderr == "Name whose store it is: auth, audit, ingest, playback.\n"
+    assert unnamed.stderr == "Name whose store it is: auth, audit, ingest, playback, backup.\n"
 
 
 @pytest.mark.parametrize("words", [("tenant", "list"), ("migrate", "auth")])
