@@ -11,7 +11,16 @@ from typing import Final
 
 from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection, DocStore, Document, MarkUnknown
-from voicefile.dumps.dump import PAGE_DOCUMENTS, Begun, Items, as_item, gone, pages
+from voicefile.dumps.dump import (
+    PAGE_DOCUMENTS,
+    Begun,
+    Item,
+    Items,
+    LeftOut,
+    as_item,
+    gone,
+    pages,
+)
 
 CHANGES_MAX: Final = 200_000
 """Ids that are held at a time; where more have changed in one collection, all are dumped."""
@@ -94,14 +103,32 @@ async def _changed(store: DocStore, collections: Sequence[Collection], since: st
 async def changes_as_they_are(store: DocStore, collection: Collection, since: str) -> Items:
     """What has changed in one collection; all of it, where nobody knows what has."""
     if not collection.follows:
-        async for document in pages(store, collection):
-            yield as_item(collection.name, document)
+        async for item in _all(store, [collection]):
+            yield item
         return
+
+    async def as_it_is(document: Document) -> Item:
+        return as_item(collection.name, document)
+
+    async for item in changes_made(store, collection, since, as_it_is):
+        yield item
+
+
+async def changes_made(
+    store: DocStore,
+    collection: Collection,
+    since: str,
+    make: Callable[[Document], Awaitable[Item | LeftOut]],
+) -> Items:
+    """What has changed in one collection, as `make` has it; what is left out is gone, too."""
     missing: list[str] = []
     ids = await changed_ids(store, collection, since)
     async for document in these(store, collection, ids, missing):
-        yield as_item(collection.name, document)
-    for document_id in missing:
+        item = await make(document)
+        if isinstance(item, LeftOut):
+            missing.append(document.id)
+        yield item
+    for document_id in sorted(missing):
         yield gone(collection.name, document_id)
 
 

@@ -39,11 +39,12 @@ from voicefile.crypto.rootkey import VersionGone
 from voicefile.deeds.series import DEEDS
 from voicefile.docstore.lease import LEASES
 from voicefile.docstore.migrations import MIGRATIONS
-from voicefile.docstore.port import Collection, Document
+from voicefile.docstore.port import Document
 from voicefile.dumps.changes import (
     Source,
     changed_ids,
     changes_as_they_are,
+    changes_made,
     following,
     these,
 )
@@ -86,10 +87,11 @@ async def _documents(ports: Ports) -> AsyncIterator[Item | LeftOut]:
 
 
 async def _changes(since: str, *, ports: Ports) -> AsyncIterator[Item | LeftOut]:
-    async for item in _changed(DEPLOYMENT, partial(_deployment, ports=ports), since, ports=ports):
+    deployment = partial(_deployment, ports=ports)
+    async for item in changes_made(ports.store, DEPLOYMENT, since, deployment):
         yield item
     believed = partial(_believed, _tenant, ports=ports)
-    async for item in _changed(TENANTS, believed, since, ports=ports):
+    async for item in changes_made(ports.store, TENANTS, since, believed):
         yield item
     for collection in AS_THEY_ARE:
         async for item in changes_as_they_are(ports.store, collection, since):
@@ -108,23 +110,6 @@ async def _changes(since: str, *, ports: Ports) -> AsyncIterator[Item | LeftOut]
                 missing.append(document.id)
         for document_id in sorted(missing):
             yield gone(kind, document_id)
-
-
-async def _changed(
-    collection: Collection,
-    make: Callable[[Document], Awaitable[Item | LeftOut]],
-    since: str,
-    *,
-    ports: Ports,
-) -> AsyncIterator[Item | LeftOut]:
-    ids, missing = await changed_ids(ports.store, collection, since), list[str]()
-    async for document in these(ports.store, collection, ids, missing):
-        item = await make(document)
-        if isinstance(item, LeftOut):
-            missing.append(document.id)
-        yield item
-    for document_id in sorted(missing):
-        yield gone(collection.name, document_id)
 
 
 async def _believed(
