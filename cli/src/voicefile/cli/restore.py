@@ -19,9 +19,9 @@ import msgspec
 from voicefile.audit.store import KEYS, SEGMENTS, LogKey, Segment, record_of
 from voicefile.auth import app as auth
 from voicefile.auth.dumping.bring_back import bring_back
-from voicefile.auth.dumping.bring_back_left import day_of
 from voicefile.auth.dumping.brought_back import Erased, Left
 from voicefile.auth.dumping.require_roots import RootMissing
+from voicefile.auth.issuing.admission import day_of
 from voicefile.auth.ports import Ports
 from voicefile.auth.settings import AuthSettings
 from voicefile.auth.store import ACCESS
@@ -47,7 +47,7 @@ from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection, DocStore
 from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.dumps.dump import pages
-from voicefile.dumps.segment import END, unpacked
+from voicefile.dumps.segment import unpacked
 from voicefile.eventbus.memory import MemoryEventBus
 
 AS_THEY_ARE: Final = ("ingest", "playback", "audit")
@@ -204,7 +204,7 @@ async def _erased(reading: Reading, found: Found) -> tuple[Erased, Source]:
     dump = await reading.dump(newest, "audit")
     async for item in dump.items(SEGMENTS.name):
         recordings |= set(_erased_in(msgspec.convert(unpacked(item).body, Segment)))
-    days = {each.id: day_of(each.at_s) for each in graves.graves if each.what == TENANT}
+    days = {each.id: day_of(each.at_s * 1000) for each in graves.graves if each.what == TENANT}
     left: dict[str, dict[str, bytes]] = {RECORDING: {}, ACCESS_GRAVE: {}, TENANT: {}}
     async for each in reading.left(graves, since_s=found.manifest.taken_at_s - SLACK_S):
         left.get(each.what, {})[each.id] = each.content
@@ -232,8 +232,7 @@ async def _bring_documents(dump: Layers, service: str, place: Place, *, fittings
     by_name = {each.name: each for each in (*STORES[service].collections, MIGRATIONS)}
     async with _store_in_the_making(service, place, fittings) as store:
         for kind in await dump.kinds():
-            if kind != END:
-                await _insert_all(store, by_name[kind], dump)
+            await _insert_all(store, by_name[kind], dump)
 
 
 async def _insert_all(store: DocStore, collection: Collection, dump: Layers) -> None:

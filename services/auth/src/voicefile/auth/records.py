@@ -83,6 +83,11 @@ class Sifted(Generic[T]):
     last: str = ""
     """The last id of the page; empty if there was none."""
 
+    @property
+    def seen(self) -> int:
+        """How many documents the page had."""
+        return len(self.believed) + len(self.forged)
+
 
 class Records(Generic[T]):
     """Documents of one kind, of all tenants; `of` gives the part of one."""

@@ -8,8 +8,6 @@ erased stays so, without its certificate, and the report names it.
 Ingest, whose documents are as old as the backup, is told once more.
 """
 
-import datetime as dt
-from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -21,7 +19,7 @@ from voicefile.auth.erasing.erasing_store import SHREDDED, ReceiptKeyLeft, Shred
 from voicefile.auth.erasing.remains import of_recording as remains_of
 from voicefile.auth.events import AccessErased, RecordingChanged, TenantErased, fact_alone
 from voicefile.auth.ports import Ports
-from voicefile.auth.store import Access, LetterState, Recording, Tenant
+from voicefile.auth.store import LetterState, Recording, Tenant
 from voicefile.crypto.errors import Tampered
 from voicefile.docstore.port import Document, DocumentExists, PendingEvent
 from voicefile.identity.ids import PLATFORM
@@ -61,9 +59,7 @@ class Leftovers:
                 told = left.read(content, left.CustomerLeft)
                 if told.credential != credential or told.tenant in but:
                     continue
-                custody = self._ports.custody
-                identity = await custody.identity(told.tenant, left.claimed_identity(told))
-                left.believe(told, identity=identity)
+                await self._believe(told)
                 await self._customer(told, content)
                 found.add(credential)
         return found
@@ -75,15 +71,10 @@ class Leftovers:
         pending = [self.event(tenant, each, access.letter) for each in recordings]
         pending.append(fact_alone(AccessErased(tenant, told.credential, content)))
         with suppress(DocumentExists):  # the backup knew
-            await self._insert(access, told, pending)
+            records = self._ports.access.of(told.tenant)
+            await records.insert(told.credential, access, pending=pending)
             self.certificates += sum(bool(each.certificate) for each in recordings)
             self.without += [each.id for each in recordings if not each.certificate]
-
-    async def _insert(
-        self, access: Access, told: left.CustomerLeft, pending: Sequence[PendingEvent]
-    ) -> None:
-        records = self._ports.access.of(told.tenant)
-        await records.insert(told.credential, access, pending=pending)
 
     async def _with_certificate(self, recording: Recording, tenant: str) -> Recording:
         if recording.certificate:
@@ -98,13 +89,17 @@ class Leftovers:
             told = left.read(content, left.RecordingLeft)
             if (told.tenant, told.recording.id) != (tenant, recording):
                 return None
-            custody = self._ports.custody
-            identity = await custody.identity(tenant, left.claimed_identity(told))
-            left.believe(told, identity=identity)
+            await self._believe(told)
         except left.UNBELIEVED:
             return None
         self._believed.add(recording)
         return told.recording
+
+    async def _believe(self, told: left.RecordingLeft | left.CustomerLeft) -> None:
+        """Raises what is in `left.UNBELIEVED`."""
+        custody = self._ports.custody
+        identity = await custody.identity(told.tenant, left.claimed_identity(told))
+        left.believe(told, identity=identity)
 
     async def tenant(self, tenant: str, record: Tenant | None, *, on: str) -> None:
         """That it is no more.
@@ -132,8 +127,3 @@ class Leftovers:
         pending = (fact_alone(TenantErased(tenant)),)
         await self._ports.shredded.of(PLATFORM).insert(tenant, kept, pending=pending)
         self.without.append(tenant)
-
-
-def day_of(at_s: int) -> str:
-    """The day of a tombstone."""
-    return dt.datetime.fromtimestamp(at_s, dt.UTC).date().isoformat()

@@ -83,7 +83,7 @@ async def _planned(
             waiting = (each for each in stored.record.recordings if not (each.erased or each.held))
             ordered = sorted(waiting, key=lambda each: each.due_on)
             kept += [Kept(stored.id, each) for each in ordered if within(each, by)]
-        seen += len(sifted.believed) + len(sifted.forged)
+        seen += sifted.seen
         # A day of which nothing more is found is over; a full page goes on behind its last one.
         day, after = (day, sifted.last) if sifted.last else (day + 1, "")
     return Page(tuple(kept), Mark(day, after))
@@ -97,7 +97,7 @@ async def _held(records: TenantRecords[Access], mark: Mark, *, limit: int, by: P
         for each in stored.record.recordings
         if each.held and not each.erased and within(each, by)
     ]
-    full = len(sifted.believed) + len(sifted.forged) == limit
+    full = sifted.seen == limit
     return Page(tuple(kept), Mark(0, sifted.last) if full else None)
 
 
@@ -113,7 +113,7 @@ async def _erased(records: TenantRecords[Access], mark: Mark, *, limit: int, by:
             for each in stored.record.recordings
             if each.erased_on and due_day(each.erased_on) == day and within(each, by)
         ]
-        seen += len(sifted.believed) + len(sifted.forged)
+        seen += sifted.seen
         day, after = (day, sifted.last) if sifted.last else (day - 1, "")
     more = bool(after) or await records.any_until("erased", day)
     return Page(tuple(kept), Mark(day, after) if more else None)
