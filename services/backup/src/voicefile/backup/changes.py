@@ -1,12 +1,10 @@
 """Dumps of changes: when one will do, and whether those that are named follow one another."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from voicefile.backup.manifest import Dump
 from voicefile.backup.repository import Repository, Room
-from voicefile.blobstore.port import BlobMissing
 
 LAYERS_MAX: Final = 32
 """Dumps that a restore reads side by side, a segment of each in memory."""
@@ -30,12 +28,9 @@ async def goes_on_from(
 
 
 async def _there(dump: Dump, repository: Repository) -> bool:
-    room = repository.room(Room.OBJECTS)
     for segment in dump.segments:
-        with suppress(BlobMissing):
-            if await room.size(segment.object.named.address) == segment.object.bytes:
-                continue
-        return False
+        if await repository.size(Room.OBJECTS, segment.object.named) != segment.object.bytes:
+            return False
     return True
 
 

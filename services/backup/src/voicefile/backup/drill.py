@@ -153,9 +153,10 @@ class _Drilling:
                 self.canaries += 1
             else:
                 self.findings.append(f"a canary does not open: {canary.blob}")
+        without = set(self._found.manifest.counts) - self.tenants
         # A dump from before counts an erased tenant's recordings until all is dumped again.
-        erased = (await self._reading.graves()).ids(TENANT)
-        for tenant in sorted(set(self._found.manifest.counts) - self.tenants - erased):
+        erased = (await self._reading.graves()).ids(TENANT) if without else frozenset()
+        for tenant in sorted(without - erased):
             self.findings.append(f"a tenant without a canary: {tenant}")
 
     async def _opens(self, canary: _Canary) -> bool:

@@ -108,13 +108,12 @@ class Repository:
         if (digest.hexdigest(), count) != (wanted.sha256, wanted.bytes):
             raise Damaged(f"{room}/{wanted.address}")
 
-    async def holds(self, room: Room, wanted: Named) -> bool:
-        """Whether something lies there under its name, whole or not."""
+    async def size(self, room: Room, wanted: Named) -> int | None:
+        """Of what lies there under its name, whole or not; None if nothing does."""
         try:
-            await self._rooms[room].size(wanted.address)
+            return await self._rooms[room].size(wanted.address)
         except BlobMissing:
-            return False
-        return True
+            return None
 
     async def entries(self, room: Room) -> AsyncIterator[BlobEntry]:
         """Everything in a room, by name."""

@@ -303,7 +303,7 @@ class _Looking:
         except BlobMissing:
             return  # Given up since it was listed.
         if address(digest.hexdigest()) != entry.name:
-            self._find("missing or damaged", f"{room}/{entry.name}")
+            self._find(MISSING, f"{room}/{entry.name}")
 
     async def _object(
         self, room: Room, wanted: Named, *, sealed: bool = False, copy: Copied | None = None
@@ -316,7 +316,7 @@ class _Looking:
             await self._repository.check(room, wanted)
             head = await self._repository.room(room).read(wanted.address, 0, _HEAD_BYTES)
         except Damaged as damaged:
-            if copy is not None and not await self._repository.holds(room, wanted):
+            if copy is not None and await self._repository.size(room, wanted) is None:
                 self._missing.append(copy)
             else:
                 self._find(MISSING, str(damaged))
