@@ -111,7 +111,8 @@ class Reading:
             backup = await key_backup(self.repository, entry.name, self._key)
             if backup is None:
                 continue
-            if newest is None or backup.taken_at_s >= newest.taken_at_s:
+            # Two may be of the same second; their numbers tell.
+            if newest is None or _age(backup) >= _age(newest):
                 newest = backup
         if newest is None:
             raise NothingToRestore
@@ -165,3 +166,7 @@ class Reading:
             except Tampered:
                 continue  # Another recipient's.
         raise KeyInvalid("the backup is not sealed to this recipient")
+
+
+def _age(backup: KeyBackup) -> tuple[int, int]:
+    return backup.taken_at_s, backup.manifest
