@@ -12,6 +12,7 @@ import structlog
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.types import ASGIApp
 
+from voicefile.chassis.collector import settle_collector
 from voicefile.chassis.harden import harden
 from voicefile.chassis.health import health_app
 from voicefile.chassis.inprocess import MountRouter
@@ -87,6 +88,7 @@ async def serving(settings: DeploymentSettings) -> AsyncIterator[tuple[Vault, En
             doors: list[_Door] = [(vault.public, public, context)]
             parts = {service.name: service.ready for service in vault.services.values()}
             doors += [(health_app(parts), health, context), *_telephone(vault, telephone, place)]
+            settle_collector()
             async with asyncio.TaskGroup() as servers:
                 for app, sockets, tls in doors:
                     servers.create_task(

@@ -16,6 +16,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from voicefile.chassis.behind_front import BehindFront
+from voicefile.chassis.collector import settle_collector
 from voicefile.chassis.harden import harden
 from voicefile.chassis.health import Check, health_app
 from voicefile.chassis.inprocess import MountRouter
@@ -96,6 +97,7 @@ class _Serving:
                     running, self._told, on_failure=self._fail
                 )
                 self._started.set()
+                settle_collector()
                 await self._serve(service, checks)
             log.info("service_stopped")
         except Exception as error:  # noqa: BLE001 the process ends, and its exit code says how
