@@ -1,8 +1,9 @@
-"""The algorithms: libsodium's through PyNaCl, AES-GCM by OpenSSL, HMAC from the standard library.
+"""The algorithms: libsodium's through PyNaCl, AES-GCM and HMAC by OpenSSL.
 
 The only module of the project that imports nacl. AES-256-GCM comes from the `cryptography`
-package: the same bytes several times as fast, and on any processor (docs/decisions/0007). Keys
-go in and out as secrets, failures as our own errors.
+package: the same bytes several times as fast, and on any processor (docs/decisions/0007); HMAC,
+too, whose keyed state is copied there in a third of the standard library's time. Keys go in and
+out as secrets, failures as our own errors.
 """
 
 import functools
@@ -101,7 +102,7 @@ def hmac_sha512(key: SecretKey, message: bytes) -> bytes:
     """HMAC-SHA-512 (RFC 2104), 64 bytes."""
     mac = key.hmac_sha512()
     mac.update(message)
-    return mac.digest()
+    return mac.finalize()
 
 
 def hkdf_expand_sha512(key: SecretKey, info: bytes, length: int) -> bytes:

@@ -8,6 +8,9 @@ import hmac
 import secrets
 from typing import ClassVar, NoReturn, Self
 
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.hmac import HMAC
+
 from voicefile.crypto.errors import Malformed
 
 KEY_BYTES = 32
@@ -48,7 +51,7 @@ class SecretKey(Secret):
         if type(key) is not bytes or len(key) != KEY_BYTES:
             raise Malformed(f"a key is {KEY_BYTES} bytes")
         self.__key = key
-        self.__keyed: hmac.HMAC | None = None
+        self.__keyed: HMAC | None = None
 
     @classmethod
     def random(cls) -> Self:
@@ -59,13 +62,13 @@ class SecretKey(Secret):
         """The bytes themselves: for an algorithm, never for a log, an event or an answer."""
         return self.__key
 
-    def hmac_sha512(self) -> hmac.HMAC:
+    def hmac_sha512(self) -> HMAC:
         """An HMAC-SHA-512 under this key that has read nothing yet.
 
         To look up the algorithm and take in the key costs more than a short message: done once.
         """
         if self.__keyed is None:
-            self.__keyed = hmac.new(self.__key, digestmod="sha512")
+            self.__keyed = HMAC(self.__key, SHA512())
         return self.__keyed.copy()
 
     def __eq__(self, other: object) -> bool:
