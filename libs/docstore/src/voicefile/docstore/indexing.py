@@ -1,6 +1,7 @@
 """What an index sees of a body: the values at a dotted path, across lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TypeGuard
 
 from voicefile.docstore.port import Value
@@ -9,25 +10,33 @@ Indexed = str | bytes | int
 
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
+_NOTHING: frozenset[Indexed] = frozenset()
 
 
 def indexed_values(body: Mapping[str, Value], path: str) -> frozenset[Indexed]:
     """Every str, bytes and int at `path`; where the path crosses a list, every element counts."""
-    first, _, rest = path.partition(".")
+    # Asked of every index at every write, so what is most frequent comes first.
+    first, *rest = _steps(path)
+    node = body.get(first)
+    if node is None:
+        return _NOTHING
     found: list[Indexed] = []
-    _gather(body.get(first), rest, found)
+    _gather(node, rest, found)
     return frozenset(found)
 
 
-def _gather(node: Value, path: str, found: list[Indexed]) -> None:
-    # Asked of every index at every write, so what is most frequent comes first.
+@cache
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def _gather(node: Value, path: Sequence[str], found: list[Indexed]) -> None:
     if isinstance(node, (list, tuple)):
         for element in node:
             _gather(element, path, found)
     elif path:
         if isinstance(node, dict):
-            first, _, rest = path.partition(".")
-            _gather(node.get(first), rest, found)
+            _gather(node.get(path[0]), path[1:], found)
     elif _is_indexed(node):
         found.append(node)
 
