@@ -277,7 +277,8 @@ class Exchange:
     # ---- what went through ----
 
     def posted(self, form: dict[str, str]) -> None:
-        self.told.setdefault(form.get("session_id", ""), []).append(form)
+        if self.looks:
+            self.told.setdefault(form.get("session_id", ""), []).append(form)
 
     async def gave(self, call: str, token: str, wav: bytes) -> None:
         """Whatever an edge was given; words are no recording's."""
