@@ -198,6 +198,13 @@ class MongoDocStore:
         self._check_open()
         if limit <= 0:
             return []
+        carried: list[tuple[Collection, Document]] = []
+        # All of those found may be settled before they are read, while others wait behind them.
+        while not carried and (queue := await self._queue(limit)):
+            carried = await _carried(queue)
+        return carried
+
+    async def _queue(self, limit: int) -> list[tuple[int, str, MongoTable]]:
         # Each is one request, several times a second for ever.
         tables = [each for each in self._tables.values() if not each.collection.silent]
         waiting = await asyncio.gather(*(table.waiting(limit) for table in tables))
@@ -206,7 +213,7 @@ class MongoDocStore:
             for table, found in zip(tables, waiting, strict=True)
             for since, name in found
         ]
-        return await _carried(sorted(numbered, key=itemgetter(0))[:limit])
+        return sorted(numbered, key=itemgetter(0))[:limit]
 
     async def ready(self) -> bool:
         if self._closed or self._broken:
