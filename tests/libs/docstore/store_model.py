@@ -206,6 +206,10 @@ class StoreAndDictionary(RuleBasedStateMachine):
             assert {each.id for each in found} == {
                 each.id for each in self.model.values() if each.id and serial in serials(each.body)
             }
+        named = self.runner.run(self.store.find_any(THINGS, "serial", ["z", "x"]))
+        assert [each.id for each in named] == sorted(
+            each.id for each in self.model.values() if {"x", "z"} & set(serials(each.body))
+        )
 
     @invariant()
     def both_wait_for_the_same_events(self) -> None:

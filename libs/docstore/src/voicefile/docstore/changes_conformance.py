@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-from voicefile.docstore.conformance import NOTES, PLAIN, THINGS, event, thing
+from voicefile.docstore.conformance import NOTES, OTHER, PLAIN, TENANT, THINGS, event, thing
 from voicefile.docstore.pending import carrying
 from voicefile.docstore.port import (
+    VALUES_MAX,
     Collection,
     DocStore,
     Document,
@@ -22,6 +23,7 @@ from voicefile.docstore.port import (
     MarkUnknown,
     VersionConflict,
 )
+from voicefile.docstore.tenant import TenantCollection
 
 MANY = 10_000
 SEEDS = int(os.environ.get("VOICEFILE_CHANGES_SEEDS", "1"))
@@ -86,6 +88,25 @@ class DocStoreChangesConformance:
         found = await store.get_many(PLAIN, wanted)
         assert [(each.id, each.version) for each in found] == [(NAMES[1], 1), (NAMES[5], 1)]
         assert await store.get_many(PLAIN, []) == []
+
+    async def test_any_of_several_values_finds_each_document_once(self, store: DocStore) -> None:
+        for name, parts in (("c", ["p", "q"]), ("a", ["r"]), ("b", ["s"]), ("d", [])):
+            await store.insert(THINGS, thing(name, parts=[{"id": each} for each in parts]))
+        foreign = await store.insert(THINGS, thing("0", tenant=OTHER, parts=[{"id": "x"}]))
+        wanted = ["q", "p", "r", "missing", "x", "p"]
+        found = await store.find_any(THINGS, "part", wanted)
+        assert [each.id for each in found] == ["0", "a", "c"]
+        assert [each.id for each in await store.find_any(THINGS, "part", wanted, limit=2)] == [
+            "0",
+            "a",
+        ]
+        own, others = (TenantCollection(store, THINGS, each) for each in (TENANT, OTHER))
+        assert [each.id for each in await own.find_any("part", wanted)] == ["a", "c"]
+        assert await others.find_any("part", wanted) == [foreign]
+        assert [each.id for each in await own.get_many(["0", "b"])] == ["b"]
+        assert await store.find_any(THINGS, "part", []) == []
+        with pytest.raises(ValueError, match="more than"):
+            await store.find_any(THINGS, "part", [str(n) for n in range(VALUES_MAX + 1)])
 
     async def test_a_mark_that_nobody_knows_answers_nothing(self, store: DocStore) -> None:
         await store.insert(PLAIN, thing("a"))

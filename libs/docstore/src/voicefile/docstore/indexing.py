@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TypeGuard
 
-from voicefile.docstore.port import Value
+from voicefile.docstore.port import VALUES_MAX, Value
 
 Indexed = str | bytes | int
 
@@ -49,3 +49,11 @@ def _is_indexed(node: Value) -> TypeGuard[Indexed]:
     if not INT_MIN <= node <= INT_MAX:
         raise ValueError("an indexed number has more than 64 bits")
     return True
+
+
+def wanted_values(values: Sequence[str]) -> list[str]:
+    """The values of a question that names several, each once. Raises ValueError for too many."""
+    wanted = sorted(set(values))
+    if len(wanted) > VALUES_MAX:
+        raise ValueError(f"no question names more than {VALUES_MAX} values")
+    return wanted

@@ -8,6 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from voicefile.docstore import mongo_query as ask
+from voicefile.docstore.indexing import wanted_values
 from voicefile.docstore.mongo_changes import Marks
 from voicefile.docstore.mongo_driver import Door, Limits
 from voicefile.docstore.mongo_fate import Patience, Taken
@@ -137,6 +138,18 @@ class MongoDocStore:
         limit: int = 100,
     ) -> list[Document]:
         question = ask.equal(collection, index, value, tenant=tenant, after=after)
+        return await self._answers(collection, question, limit)
+
+    async def find_any(
+        self,
+        collection: Collection,
+        index: str,
+        values: Sequence[str],
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        question = ask.any_of(collection, index, wanted_values(values), tenant=tenant)
         return await self._answers(collection, question, limit)
 
     async def due(

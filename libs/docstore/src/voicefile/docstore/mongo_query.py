@@ -73,6 +73,13 @@ def equal(
     return Question(_of(tenant, query), [("_id", _UP)])
 
 
+def any_of(
+    collection: Collection, index: str, values: Sequence[str], *, tenant: str | None
+) -> Question:
+    query = {_path(collection, index): {"$in": [_plain(each) for each in values]}}
+    return Question(_of(tenant, query), [("_id", _UP)])
+
+
 def from_number(collection: Collection, index: str, start: int, *, tenant: str | None) -> Question:
     # The server compares numbers with numbers only: texts and bytes are never met.
     path = _path(collection, index)

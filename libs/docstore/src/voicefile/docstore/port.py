@@ -32,6 +32,9 @@ MARK_S: Final = 8 * 24 * 3_600
 """A mark is known for this long at least, if the clock goes right; what is deleted, as long as a
 mark from before is known. A week between two dumps, and a day."""
 
+VALUES_MAX: Final = 100
+"""Values that one question may name."""
+
 
 class DocStoreError(Exception):
     """What this port raises on purpose."""
@@ -178,6 +181,17 @@ class DocStore(Protocol):
         limit: int = 100,
     ) -> list[Document]:
         """Documents whose indexed value equals `value`, by id, ids above `after` only."""
+
+    async def find_any(
+        self,
+        collection: Collection,
+        index: str,
+        values: Sequence[str],
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        """Documents with any of these indexed texts, by id, each once; VALUES_MAX of them."""
 
     async def due(
         self,

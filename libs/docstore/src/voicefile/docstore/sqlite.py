@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from voicefile.docstore.indexing import wanted_values
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import Collection, Document, Replaced, StoreBroken
 from voicefile.docstore.sqlite_changes import Changes, changed_ids
@@ -141,6 +142,18 @@ class SqliteDocStore:
     ) -> list[Document]:
         table = self._table(collection)
         return await self._read(lambda db: table.find(db, index, value, tenant, after, limit))
+
+    async def find_any(
+        self,
+        collection: Collection,
+        index: str,
+        values: Sequence[str],
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        table, wanted = self._table(collection), wanted_values(values)
+        return await self._read(lambda db: table.find_any(db, index, wanted, tenant, limit))
 
     async def due(
         self,

@@ -34,6 +34,8 @@ from voicefile.docstore.sqlite_changes import Changes
 from voicefile.docstore.sqlite_many import ROWS_MAX, Change, after, is_version, write_changes
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_ANY = """FROM DOCUMENTS d WHERE d.id IN (SELECT e.id FROM ENTRIES e WHERE OWN e.value IN (PLACES))
+    ORDER BY d.id LIMIT ?"""
 
 
 class Table:
@@ -213,6 +215,18 @@ class Table:
         if index in self.indexes and not self.indexes[index].unique:
             where += " ORDER BY e.id"
         return self._through(db, index, tenant, where, (value, after), limit)
+
+    def find_any(
+        self,
+        db: sqlite3.Connection,
+        index: str,
+        values: Sequence[str],
+        tenant: str | None,
+        limit: int,
+    ) -> list[Document]:
+        own, key = ("", ()) if tenant is None else ("e.tenant = ? AND", (tenant,))
+        source = _ANY.replace("OWN", own).replace("PLACES", ", ".join("?" * len(values)))
+        return self._select(db, self.sql(source, index), (*key, *values, max(limit, 0)))
 
     def ranged(
         self, db: sqlite3.Connection, index: str, start: int, tenant: str | None, limit: int

@@ -22,6 +22,10 @@ class TenantCollection:
         # Not a filter in the query: the same read, and so the same time, for foreign and own.
         return document if document is not None and document.tenant == self._tenant else None
 
+    async def get_many(self, ids: Sequence[str]) -> list[Document]:
+        found = await self._store.get_many(self._collection, ids)
+        return [each for each in found if each.tenant == self._tenant]
+
     async def insert(self, document: Document) -> Document:
         return await self._store.insert(self._collection, self._own(document))
 
@@ -45,6 +49,13 @@ class TenantCollection:
     ) -> list[Document]:
         return await self._store.find(
             self._collection, index, value, tenant=self._tenant, after=after, limit=limit
+        )
+
+    async def find_any(
+        self, index: str, values: Sequence[str], *, limit: int = 100
+    ) -> list[Document]:
+        return await self._store.find_any(
+            self._collection, index, values, tenant=self._tenant, limit=limit
         )
 
     async def scan(self, *, after: str = "", limit: int = 100) -> list[Document]:

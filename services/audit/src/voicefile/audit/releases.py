@@ -13,6 +13,7 @@ up in the log itself, and then reported once. Nothing is kept in memory.
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -129,26 +130,34 @@ class ReleaseWatch:
 
     async def note(self, tenant: str, segments: Iterable[Segment]) -> None:
         """Takes in what these segments say; done twice it changes nothing that `look` relies on."""
-        for release, account in sorted(_accounts(segments).items()):
-            await self._note(tenant, release, account)
-
-    async def _note(self, tenant: str, release: str, account: _Account) -> None:
+        accounts = _accounts(segments)
         watched = TenantCollection(self._docs, WATCHED, tenant)
-        stored = await watched.get(release)
-        if stored is not None:
-            account.add(_Account.of(record_of(stored, Watched)))
+        stored = {each.id: each for each in await watched.get_many(sorted(accounts))}
+        new, more, even = list[Document](), list[Document](), list[Document]()
         # From the newest deed on: an instance that joined late may go on for as long again.
-        body = account.stored(int(self._now_s()) + self._within_s)
-        try:
-            if stored is None:
+        due_at_s = int(self._now_s()) + self._within_s
+        for release, account in sorted(accounts.items()):
+            before = stored.get(release)
+            if before is None:
                 if not account.is_even:
-                    await watched.insert(Document(release, tenant, body))
-            elif account.is_even:
-                await watched.delete(stored)
-            elif account != _Account.of(record_of(stored, Watched)):
-                await watched.replace(Document(release, tenant, body, stored.version))
-        except (DocumentExists, VersionConflict):
-            return  # another leader noted it; `look` asks the log before it says anything
+                    new.append(Document(release, tenant, account.stored(due_at_s)))
+                continue
+            known = _Account.of(record_of(before, Watched))
+            account.add(known)
+            if account.is_even:
+                even.append(before)
+            elif account != known:
+                more.append(replace(before, body=account.stored(due_at_s)))
+        # Where another leader was faster it has noted the same; `look` asks the log before it says
+        # anything.
+        if new:
+            with suppress(DocumentExists):
+                await watched.insert_many(new)
+        if more:
+            await watched.replace_many(more)
+        for each in even:
+            with suppress(VersionConflict):
+                await watched.delete(each)
 
     async def look(self) -> int:
         """Reports what waits for the rest too long, each once; answers how many."""

@@ -120,12 +120,10 @@ class Feed:
         self, view: TenantCollection, several: Sequence[RecordingMoved]
     ) -> list[RecordingMoved]:
         """Those that have no number yet, and are to get one."""
-        recordings = list({moved.recording for moved in several})
-        found = await asyncio.gather(
-            *(view.find("recording", each, limit=RECORDING_ENTRIES_MAX) for each in recordings)
-        )
+        recordings = [moved.recording for moved in several]
+        runs = await view.find_any("recording", recordings, limit=RECORDING_ENTRIES_MAX * RUN_MAX)
         numbered, erased = set[str](), set[str]()
-        for entry in (entry for runs in found for run in runs for entry in _entries(run)):
+        for entry in (entry for run in runs for entry in _entries(run)):
             numbered.add(entry["event"])
             if entry["state"] == ERASED:
                 erased.add(entry["recording"])
