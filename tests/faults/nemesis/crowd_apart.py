@@ -15,6 +15,7 @@ PROBED_S_MAX = 120.0
 PROBE_TIMEOUT_S = 8.0
 ASKED_S_MAX = 25.0
 PROBES_PAUSE_S = 0.25
+UNHURRIED_S = 3.0
 
 
 class Outside:
@@ -41,6 +42,8 @@ class RestingCrowd(Crowd):
         while self._busy:
             await asyncio.sleep(0.05)
 
+    unhurried = False
+    """Whether everybody takes a breath between two things: a third of the work, or less."""
     _resting = False
     _busy = 0
 
@@ -54,7 +57,8 @@ class RestingCrowd(Crowd):
                 await work()
             finally:
                 self._busy -= 1
-            await asyncio.sleep(self.chance.uniform(0.05, 0.4))
+            pause_s = UNHURRIED_S if self.unhurried else 0.0
+            await asyncio.sleep(pause_s + self.chance.uniform(0.05, 0.4))
 
     async def run(self):
         async with asyncio.TaskGroup() as group:

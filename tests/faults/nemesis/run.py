@@ -16,6 +16,8 @@ from tests.faults.nemesis.schedule import Step
 RECOVERED_S_MAX = 30.0
 CAUGHT_UP_S_MAX = 60.0
 GIVEN_UP_S = 180.0
+LONG_OUTAGE_S = 60.0
+"""Who waits longer for a broker is in no hurry: see `_strike`."""
 BUS = ("kafka", "everything")
 """After a fault of these is also measured how long the log takes to catch up."""
 
@@ -79,6 +81,9 @@ class Run:
 
     async def _strike(self, step):
         fault = FAULTS[step.fault](self.cluster, step.target)
+        # Behind a broker that is away for long waits all that everybody did meanwhile. A store that
+        # they keep busy as it is could never do as much again in a minute, besides what is new.
+        self.crowd.unhurried = step.held_s > LONG_OUTAGE_S
         began_s = time.monotonic()
         # In a thread: processes are killed and awaited there, and nobody here waits for that.
         await asyncio.to_thread(fault.__enter__)
@@ -88,6 +93,7 @@ class Run:
         struck = Struck(step, await self.crowd.serves(within_s=GIVEN_UP_S))
         if any(each in step.target for each in BUS):
             struck.caught_up_s = await self._caught_up()
+        self.crowd.unhurried = False
         return struck
 
     async def _caught_up(self):
