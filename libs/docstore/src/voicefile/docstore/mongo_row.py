@@ -1,5 +1,6 @@
 """How a document stands in MongoDB, and how it is read out of there again."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -57,6 +58,8 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._last = 0
+        self.settling = asyncio.Lock()
+        """Held by the one collection of a store whose events are being settled."""
 
     def number(self) -> int:
         self._last = max(self._last + 1, time.time_ns())

@@ -59,8 +59,9 @@ from voicefile.docstore.port import (
 
 BYTES_MAX = 16_000_000
 """What one document may hold; the server's own limit is 16 MiB with everything around it."""
-SETTLED_AT_ONCE = 100
-"""A server may hold up other writes while a command lasts, and a lease waits for a few seconds."""
+SETTLED_AT_ONCE = 25
+"""A server may hold up other writes while a command lasts, and a lease waits for a few seconds: a
+relay that catches up would lose it by its own commands, and begin anew each time."""
 CHANGED_AT_ONCE = 100
 """The same of documents that are replaced together."""
 GRAVE_S = 300.0
@@ -264,10 +265,11 @@ class MongoTable:
     async def _settle_all(self, queries: list[Row]) -> list[bool | StoreUnavailable]:
         """Settles of each document what is said, if nothing else waits there; of each, whether."""
         try:
-            if self.collection.ephemeral:
-                done = await self.rows.delete_each(queries)
-            else:
-                done = await self.rows.update_each(queries, _SETTLED)
+            async with self._arrivals.settling:
+                if self.collection.ephemeral:
+                    done = await self.rows.delete_each(queries)
+                else:
+                    done = await self.rows.update_each(queries, _SETTLED)
             if done == len(queries):
                 return [True] * len(queries)
             # Some have changed meanwhile, and the server counts without saying which.
