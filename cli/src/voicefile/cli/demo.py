@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 from typing import Any
 
@@ -15,9 +14,10 @@ from voicefile.auth.store import PolicyRules
 from voicefile.auth.tenants.open_tenant import NewTenant, open_tenant
 from voicefile.auth.tenants.principals import Added, NewPrincipal, add_principal
 from voicefile.chassis.logs import configure
+from voicefile.chassis.private_file import write_private
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.partner import Filed, PartnerLogin, file_recording, hear, https_client, sample
-from voicefile.cli.place import Place, private
+from voicefile.cli.place import Place
 from voicefile.cli.serve import WARNING, serving
 from voicefile.crypto.secret import SecretText
 from voicefile.deeds.deed import Actor
@@ -125,12 +125,8 @@ def _read(place: Place) -> dict[str, Any] | None:
 
 
 def _write(place: Place, known: dict[str, Any]) -> None:
-    fresh = place.demo.with_suffix(".new")
-    with open(fresh, "w", encoding="utf-8", opener=private) as file:
-        json.dump(known, file, indent=2, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(place.demo)
+    told = json.dumps(known, indent=2, ensure_ascii=False)
+    write_private(place.demo, told.encode())
 
 
 def _tell(place: Place, url: str, known: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from voicefile.docstore.port import MARK_S, MarkUnknown
+from voicefile.docstore.port import MARK_S, Collection, MarkUnknown
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS gone (
@@ -29,9 +29,7 @@ class Followed(Protocol):
     """What is needed of a collection's table."""
 
     @property
-    def follows(self) -> bool: ...
-    @property
-    def name(self) -> str: ...
+    def collection(self) -> Collection: ...
     def sql(self, text: str) -> str: ...
 
 
@@ -46,7 +44,7 @@ class Changes:
 
     def begin(self, db: sqlite3.Connection, tables: Iterable[Followed]) -> None:
         """Goes on behind the largest number that stands anywhere."""
-        self._followed = [each for each in tables if each.follows]
+        self._followed = [each for each in tables if each.collection.follows]
         largest = "SELECT MAX(changed) FROM "
         sources = [each.sql(f"{largest}DOCUMENTS") for each in self._followed]
         sources += [f"{largest}gone", f"{largest}marks"]
@@ -68,7 +66,10 @@ class Changes:
 
         It lies before all documents that still carry events: settling has no number of its own.
         """
-        found = [db.execute(_waiting(each), (each.name,)).fetchone() for each in self._followed]
+        found = [
+            db.execute(_waiting(each), (each.collection.name,)).fetchone()
+            for each in self._followed
+        ]
         changed = min([self._last, *(each[0] - 1 for each in found if each[0] is not None)])
         name = secrets.token_hex(16)
         # One of the future was made by a clock that was wrong: nobody knows how old it is.
@@ -81,11 +82,11 @@ class Changes:
 
 def changed_ids(db: sqlite3.Connection, table: Followed, since: str, limit: int) -> list[str]:
     """Raises MarkUnknown."""
-    if not table.follows:
-        raise ValueError(f"changes of {table.name} are not kept")
+    if not table.collection.follows:
+        raise ValueError(f"changes of {table.collection.name} are not kept")
     living = table.sql(_LIVING).replace("BY_CHANGE", _index(table))
     found = {row[0] for row in db.execute(living, (since, limit))}
-    found |= {row[0] for row in db.execute(_GONE, (since, table.name, limit))}
+    found |= {row[0] for row in db.execute(_GONE, (since, table.collection.name, limit))}
     # Afterwards: as long as a mark stands, all that is gone since stands, too.
     if db.execute("SELECT 1 FROM marks WHERE name = ?", (since,)).fetchone() is None:
         raise MarkUnknown
@@ -98,7 +99,7 @@ def prepare_changes(db: sqlite3.Connection, table: Followed) -> None:
     columns = {row[1] for row in db.execute(table.sql("PRAGMA table_info(DOCUMENTS)"))}
     if "changed" not in columns:
         db.execute(table.sql("ALTER TABLE DOCUMENTS ADD COLUMN changed INTEGER NOT NULL DEFAULT 0"))
-    if not table.follows:
+    if not table.collection.follows:
         db.execute(f"DROP INDEX IF EXISTS {index}")
         return
     known = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?"
@@ -109,7 +110,7 @@ def prepare_changes(db: sqlite3.Connection, table: Followed) -> None:
 
 
 def _index(table: Followed) -> str:
-    return f'"{table.name}/changed"'
+    return f'"{table.collection.name}/changed"'
 
 
 def _waiting(table: Followed) -> str:

@@ -56,8 +56,6 @@ class Table:
                 raise ValueError(f"{name!r} does not name a table")
         self.collection = collection
         self.indexes = {index.name: index for index in collection.indexes}
-        self.name = collection.name
-        self.follows = collection.follows
         self._leftovers = leftovers
         self._changes = changes or Changes()
 
@@ -327,11 +325,11 @@ class Table:
             self._drop_entries(db, name, stored, values)
         if stored.pending:
             self._forget_pending(db, stored.id)
-        if self.follows:
-            self._changes.note_gone(db, self.name, stored.id)
+        if self.collection.follows:
+            self._changes.note_gone(db, self.collection.name, stored.id)
 
     def _number(self) -> int:
-        return self._changes.number() if self.follows else 0
+        return self._changes.number() if self.collection.follows else 0
 
     def note_pending(self, db: sqlite3.Connection, document: Document) -> None:
         if document.pending:
