@@ -15,7 +15,7 @@ PROBED_S_MAX = 120.0
 PROBE_TIMEOUT_S = 8.0
 ASKED_S_MAX = 25.0
 PROBES_PAUSE_S = 0.25
-UNHURRIED_S = 3.0
+UNHURRIED_S = 6.0
 
 
 class Outside:
@@ -43,7 +43,7 @@ class RestingCrowd(Crowd):
             await asyncio.sleep(0.05)
 
     unhurried = False
-    """Whether everybody takes a breath between two things: a third of the work, or less."""
+    """Whether everybody takes a breath between two things: a fifth of the work, or less."""
     _resting = False
     _busy = 0
 
