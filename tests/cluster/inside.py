@@ -5,11 +5,12 @@ built from is what administration uses (`voicefile tenant` does the same), and t
 which routes there are.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 
+import pytest
 from tests.cluster.cluster import SERVICES, Cluster
 from tests.cluster.truth import Truth
 
@@ -76,7 +77,8 @@ async def inside(cluster: Cluster) -> AsyncIterator[Inside]:
             )
             room = import_module(f"voicefile.cli.apart.{service}")
             if service in BUILT:
-                found.services[f"/{service}"] = await room.build(engines)
+                with _told(cluster, service):
+                    found.services[f"/{service}"] = await room.build(engines)
             else:
                 await engines.documents(room.PLAN)
             if engines.store is not None:
@@ -87,6 +89,17 @@ async def inside(cluster: Cluster) -> AsyncIterator[Inside]:
         running.push_async_callback(found.truth.close)
         yield found
     assert not failures, failures
+
+
+@contextmanager
+def _told(cluster: Cluster, service: str) -> Iterator[None]:
+    """With the service's own settings in the environment, as its first replica has them."""
+    own = f"{PREFIX}{service.upper()}_"
+    told = cluster.replicas[service][0].environment()
+    with pytest.MonkeyPatch.context() as environment:
+        for name in (each for each in told if each.startswith(own)):
+            environment.setenv(name, told[name])
+        yield
 
 
 def _settings(cluster: Cluster, service: str) -> tuple[DeploymentSettings, EngineSettings]:

@@ -102,6 +102,8 @@ class Row:
     positions: tuple[Position, ...] = tuple(Position)
     shown: Shown = whole
     """What of an answer tells the asker something."""
+    counts_by_tenant: bool = False
+    """It is of all tenants and says how much is whose; nothing else of anybody stands in it."""
 
     @property
     def method(self) -> str:
