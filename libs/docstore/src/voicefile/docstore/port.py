@@ -31,7 +31,6 @@ Value = object
 MARK_S: Final = 8 * 24 * 3_600
 """A mark is known for this long at least, if the clock goes right; what is deleted, as long as a
 mark from before is known. A week between two dumps, and a day."""
-
 VALUES_MAX: Final = 100
 """Values that one question may name."""
 
@@ -191,7 +190,10 @@ class DocStore(Protocol):
         tenant: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
-        """Documents with any of these indexed texts, by id, each once; VALUES_MAX of them."""
+        """Documents with any of these indexed texts, by id, each once.
+
+        Raises ValueError for more than VALUES_MAX texts.
+        """
 
     async def due(
         self,

@@ -131,6 +131,8 @@ class ReleaseWatch:
     async def note(self, tenant: str, segments: Iterable[Segment]) -> None:
         """Takes in what these segments say; done twice it changes nothing that `look` relies on."""
         accounts = _accounts(segments)
+        if not accounts:
+            return
         watched = TenantCollection(self._docs, WATCHED, tenant)
         stored = {each.id: each for each in await watched.get_many(sorted(accounts))}
         new, more, even = list[Document](), list[Document](), list[Document]()

@@ -13,7 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from voicefile.docstore.port import DocStore, Document, DocumentExists, VersionConflict
+from voicefile.docstore.port import (
+    VALUES_MAX,
+    DocStore,
+    Document,
+    DocumentExists,
+    VersionConflict,
+)
 from voicefile.docstore.tenant import TenantCollection
 from voicefile.eventbus.port import Event, NotNow
 from voicefile.ingest.ask_auth import Who
@@ -27,8 +33,8 @@ Entry = Mapping[str, Any]
 """What became of a recording, as a run holds it."""
 SEQUENCE_MAX: Final = 10**12 - 1
 RECORDING_ENTRIES_MAX: Final = 1_000
-RUN_MAX: Final = 100
-"""Entries of one document, and questions to the store at a time."""
+RUN_MAX: Final = VALUES_MAX
+"""Entries of one document: the recordings of so many are asked for at once."""
 RUNS_AT_ONCE: Final = 8
 HEAR_S_MAX: Final = 20.0
 """A batch that takes longer is waiting for a store: no event of it is to blame."""
