@@ -84,7 +84,7 @@ def write_changes(
         which = table.sql("DELETE FROM ENTRIES WHERE tenant = ? AND value = ? AND id IN ", name)
         for start in range(0, len(ids), ROWS_MAX):
             some = ids[start : start + ROWS_MAX]
-            db.execute(f"{which}({_places(len(some))})", (tenant, value, *some))
+            db.execute(f"{which}({places_of(len(some))})", (tenant, value, *some))
     for name, entries in added.items():
         _all_at_once(db, table.sql("INSERT INTO ENTRIES VALUES ", name), entries)
 
@@ -98,10 +98,11 @@ def _all_at_once(
 ) -> None:
     for start in range(0, len(rows), ROWS_MAX):
         some = rows[start : start + ROWS_MAX]
-        places = f"({_places(len(some[0]))})"
+        places = f"({places_of(len(some[0]))})"
         values = [value for row in some for value in row]
         db.execute(f"{begin}{', '.join([places] * len(some))}{end}", values)
 
 
-def _places(count: int) -> str:
+def places_of(count: int) -> str:
+    """Where so many values go in a statement."""
     return ", ".join("?" * count)

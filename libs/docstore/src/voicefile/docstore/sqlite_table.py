@@ -31,7 +31,14 @@ from voicefile.docstore.port import (
     VersionConflict,
 )
 from voicefile.docstore.sqlite_changes import Changes
-from voicefile.docstore.sqlite_many import ROWS_MAX, Change, after, is_version, write_changes
+from voicefile.docstore.sqlite_many import (
+    ROWS_MAX,
+    Change,
+    after,
+    is_version,
+    places_of,
+    write_changes,
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ANY = """FROM DOCUMENTS d WHERE d.id IN (SELECT e.id FROM ENTRIES e WHERE OWN e.value IN (PLACES))
@@ -187,7 +194,7 @@ class Table:
         found: dict[str, Document] = {}
         for start in range(0, len(ids), ROWS_MAX):
             some = ids[start : start + ROWS_MAX]
-            places = ", ".join("?" * len(some))
+            places = places_of(len(some))
             source = f"FROM DOCUMENTS d WHERE d.id IN ({places})"
             found |= {each.id: each for each in self._select(db, source, tuple(some))}
         return found
@@ -223,7 +230,7 @@ class Table:
         limit: int,
     ) -> list[Document]:
         own, key = ("", ()) if tenant is None else ("e.tenant = ? AND", (tenant,))
-        source = _ANY.replace("OWN", own).replace("PLACES", ", ".join("?" * len(values)))
+        source = _ANY.replace("OWN", own).replace("PLACES", places_of(len(values)))
         return self._select(db, self.sql(source, index), (*key, *values, max(limit, 0)))
 
     def ranged(
