@@ -35,9 +35,8 @@ from voicefile.docstore.port import DocStore
 from voicefile.identity.ids import new_id
 from voicefile.identity.principal import Role
 
-FORM = "VOICEFILE_FORM"
+APART = os.environ.get("VOICEFILE_FORM", "embedded") != "embedded"
 """In which form the vault stands: `embedded`, or `cluster` (see tests/cluster)."""
-EMBEDDED = "embedded"
 OPERATOR = Actor("", DeedRole.ROLE_OPERATOR)
 RULES = PolicyRules(
     retention_days={"contract": 1_095, "short": 30}, default_retention_class="contract"
@@ -201,11 +200,11 @@ async def stand(
 
     Embedded, it may have quick `pins`, where many sign in and their cost is no matter.
     """
-    if os.environ.get(FORM, EMBEDDED) == EMBEDDED:
-        form = embedded_stand(data, deployment, pins)
-    else:
+    if APART:
         # Only a cluster needs the engines' clients.
         form = import_module("tests.cluster.stand_apart").stand_apart(deployment)
+    else:
+        form = embedded_stand(data, deployment, pins)
     async with form as made:
         made.companies += [
             await company(made.ports, made.client, f"company{n}") for n in range(companies)

@@ -3,9 +3,9 @@
 import os
 
 import pytest
-from tests.stand import EMBEDDED, FORM
+from tests.stand import APART
 
 asked_for = pytest.mark.skipif(
-    os.environ.get(FORM, EMBEDDED) == EMBEDDED and not os.environ.get("VOICEFILE_FAULTS"),
+    not APART and not os.environ.get("VOICEFILE_FAULTS"),
     reason="services apart: make cluster (or make faults) runs it",
 )

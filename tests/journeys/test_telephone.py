@@ -1,17 +1,14 @@
 """A customer calls: through an edge that does what FreeSWITCH does, into the whole vault."""
 
-import os
 import struct
 
 import pytest
-from tests.stand import EMBEDDED, FORM, stand
+from tests.stand import APART, stand
 from tests.telephony.call import Call, End
 
 from voicefile.playback.telephone.prompt_wav import wav_of
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get(FORM, EMBEDDED) != EMBEDDED, reason="calls to a cluster come by its own edges"
-)
+pytestmark = pytest.mark.skipif(APART, reason="calls to a cluster come by its own edges")
 EDGE = "http://127.0.0.1:8470"
 RATE = 8_000
 SECONDS = 25

@@ -1,6 +1,5 @@
 """The embedded vault's own port for edges: with an edge's certificate a call goes through it."""
 
-import os
 import ssl
 from pathlib import Path
 
@@ -8,16 +7,14 @@ import httpx
 import pytest
 from tests.journeys.vault_process import free_port, vault_process
 from tests.services.playback.telephone.pretended import prompts_folder
-from tests.stand import EMBEDDED, FORM
+from tests.stand import APART
 from tests.telephony.call import Call, End
 from tests.telephony.exchange import URL, keyed, reached
 
 from voicefile.chassis.tls import service_certificate
 from voicefile.playback.telephone.prompt_wav import pcm_of, wav_of
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get(FORM, EMBEDDED) != EMBEDDED, reason="services apart have playback's own port"
-)
+pytestmark = pytest.mark.skipif(APART, reason="services apart have playback's own port")
 
 
 class Forwarder(httpx.AsyncBaseTransport):

@@ -13,7 +13,7 @@ from dataclasses import replace as with_fields
 import pytest
 from msgspec.structs import replace
 from tests.bench.load import add_copies
-from tests.stand import EMBEDDED, FORM, stand
+from tests.stand import APART, stand
 
 from voicefile.auth.keys.change_root import change_root, destroy_old_root
 from voicefile.auth.keys.rotate import rotate
@@ -23,9 +23,7 @@ from voicefile.deeds.deed import Actor
 from voicefile.docstore.port import VersionConflict
 from voicefile.identity.ids import PLATFORM
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get(FORM, EMBEDDED) != EMBEDDED, reason="reaches into auth's settings"
-)
+pytestmark = pytest.mark.skipif(APART, reason="reaches into auth's settings")
 
 DOCUMENTS = int(os.environ.get("VOICEFILE_TURNED_DOCUMENTS", "600"))
 LISTENERS = 3
