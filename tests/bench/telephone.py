@@ -34,6 +34,7 @@ FIRST_SOUND_MS_MAX = 300
 CALLS = 100
 SECONDS = 30
 LONG_S = 400
+SWITCH, FORWARDER = "freeswitch", "nginx"
 HTTAPI = '<action application="httapi" data="{httapi_profile=telephone}"/>'
 
 
@@ -138,8 +139,10 @@ async def _loaded(
     edge: Edge, vault: Vault | None, begins: "Callable[[Phone, int], object]"
 ) -> Load:
     async with _up(edge, CALLS, begins) as phones:
-        pids = dict(edge.family())
-        watched = {name: [pid for pid, of in pids.items() if of == name] for name in pids.values()}
+        # Those alone: what `start` looks after them with comes and goes.
+        watched = {
+            name: [pid for pid, of in edge.family() if of == name] for name in (SWITCH, FORWARDER)
+        }
         before = {name: _cpu_s(each) for name, each in watched.items()}
         served_s = vault.process.usage.cpu_s if vault else 0.0
         begun_s = time.perf_counter()
@@ -147,7 +150,7 @@ async def _loaded(
         took_s = time.perf_counter() - begun_s
         cores = {name: (_cpu_s(each) - before[name]) / took_s for name, each in watched.items()}
         served = (vault.process.usage.cpu_s - served_s) / took_s if vault else 0.0
-        load = Load(cores["freeswitch"], served, cores["nginx"])
+        load = Load(cores[SWITCH], served, cores[FORWARDER])
     for phone in phones:
         _count(load, phone, begun_s, begun_s + took_s)
     return load

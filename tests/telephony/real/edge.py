@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -122,7 +122,8 @@ class Edge:
         found, left = [], [self.process.pid]
         while left:
             pid = left.pop()
-            found.append((pid, Path(f"/proc/{pid}/comm").read_text().strip()))
+            with suppress(FileNotFoundError):  # `start` sleeps in a process of its own
+                found.append((pid, Path(f"/proc/{pid}/comm").read_text().strip()))
             left += children(pid)
         return found
 
