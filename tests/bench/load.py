@@ -7,6 +7,8 @@ open for nobody. There are no blobs: nothing that is measured looks at how many 
 
 import secrets
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace as replaced
 from typing import cast
 
@@ -21,28 +23,34 @@ from voicefile.docstore.port import DocStore, Document
 from voicefile.identity.ids import new_id
 from voicefile.ingest.store import FEED, RESERVATIONS
 
-BATCH = 500
+BATCH = 100
 
 
-async def load(stand: Stand, company: Company, count: int) -> float:
+async def load(
+    stand: Stand,
+    company: Company,
+    count: int,
+    *,
+    meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> float:
     """Adds that many recordings, each of a customer of its own; answers how many a second."""
     filed = (await company.upload()).raise_for_status().json()
     await stand.published()
     ingest: DocStore = stand.vault.services["/ingest"].public.state.feed._store
     reservation = (await ingest.find(RESERVATIONS, "recording", filed["recording_id"]))[0]
     runs = await ingest.find(FEED, "recording", filed["recording_id"])
-    begun_s = time.monotonic()
-    for start in range(0, count, BATCH):
-        recordings = await add_copies(
-            stand.ports, company.id, filed["recording_id"], min(BATCH, count - start)
-        )
-        await ingest.insert_many(
-            RESERVATIONS, [_of(reservation, each, secrets.token_hex(32)) for each in recordings]
-        )
-        for run in runs:
-            # Behind the model, whose number is the partner's last: the next real one follows it.
-            await ingest.insert_many(FEED, [_run_of(run, each) for each in recordings])
-    return count / (time.monotonic() - begun_s)
+    with meanwhile():
+        begun_s = time.monotonic()
+        for start in range(0, count, BATCH):
+            recordings = await add_copies(
+                stand.ports, company.id, filed["recording_id"], min(BATCH, count - start)
+            )
+            copies = [_of(reservation, each, secrets.token_hex(32)) for each in recordings]
+            await ingest.insert_many(RESERVATIONS, copies)
+            for run in runs:
+                # Behind the model, whose number is the partner's last: the next real one follows.
+                await ingest.insert_many(FEED, [_run_of(run, each) for each in recordings])
+        return count / (time.monotonic() - begun_s)
 
 
 async def add_copies(ports: Ports, tenant: str, model: str, count: int) -> list[str]:

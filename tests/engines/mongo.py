@@ -39,6 +39,8 @@ class Mongo(Engine):
 
     name = "mongo"
     start_s_max = 90.0
+    cache = "128M"
+    """Of secantusdb, at most. One that changes more than this holds stands still for good."""
 
     @property
     def kind(self) -> str:
@@ -122,7 +124,7 @@ class Mongo(Engine):
         return [
             *(str(python()), "-m", "secantus"),
             *("--host", "127.0.0.1", "--port", str(self.ports["main"])),
-            *("--storage-path", str(self.data), "--cache-size", "128M", "--sync-on-commit"),
+            *("--storage-path", str(self.data), "--cache-size", self.cache, "--sync-on-commit"),
             *("--tls-cert-file", own, "--tls-key-file", own, "--tls-ca-file", str(self.authority)),
             *("--log-level", "WARNING"),
         ]

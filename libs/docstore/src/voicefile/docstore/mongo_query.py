@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voicefile.docstore.indexing import INT_MAX, Indexed
+from voicefile.docstore.indexing import INT_MAX, INT_MIN, Indexed
 from voicefile.docstore.port import Collection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -88,17 +88,32 @@ def from_number(collection: Collection, index: str, start: int, *, tenant: str |
 
 def to_number(collection: Collection, index: str, until: int, *, tenant: str | None) -> Question:
     path = _path(collection, index)
-    return Question(_of(tenant, {path: {"$lte": int(until)}}), [(path, _UP), ("_id", _UP)])
+    return Question(_of(tenant, {path: _until(until)}), [(path, _UP), ("_id", _UP)])
 
 
 def largest_number(collection: Collection, index: str, *, tenant: str | None) -> Question:
     path = _path(collection, index)
-    return Question(_of(tenant, {path: {"$lte": INT_MAX}}), [(path, _DOWN), ("_id", _DOWN)])
+    return Question(_of(tenant, {path: _until(INT_MAX)}), [(path, _DOWN), ("_id", _DOWN)])
+
+
+def written_otherwise(shape: str) -> list[Question]:
+    """Documents whose values were computed under other declarations, each range by itself.
+
+    All but one value is no run of an index: a server may go through what is as it should be.
+    """
+    # All shapes are as long as each other, so one that follows it follows it with a digit, too.
+    others: list[object] = [None, {"$lt": shape}, {"$gt": f"{shape}0"}]
+    return [Question({"shape": each, "gone": {"$exists": False}}, []) for each in others]
 
 
 def everything(*, tenant: str | None, after: str) -> Question:
     query = {"_id": {"$gt": after}, "gone": {"$exists": False}}
     return Question(_of(tenant, query), [("_id", _UP)])
+
+
+def _until(number: int) -> dict[str, int]:
+    # From the smallest there is: without it a server may begin where there are no numbers at all.
+    return {"$gte": INT_MIN, "$lte": int(number)}
 
 
 def _of(tenant: str | None, query: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hashlib import sha256
 
 from voicefile.docstore.indexing import Indexed
 from voicefile.docstore.mongo_fate import Fate, Outcome, Patience, Taken
-from voicefile.docstore.mongo_query import Question
+from voicefile.docstore.mongo_query import Question, written_otherwise
 from voicefile.docstore.mongo_row import (
     Arrivals,
     after,
@@ -301,15 +301,15 @@ class MongoTable:
 
     async def mend(self, limit: int = 100) -> None:
         """Computes anew what indexes see in documents written under other declarations."""
-        other = {"shape": {"$ne": self.shape}, "gone": {"$exists": False}}
-        moved = self.shape is not None
-        while moved:
-            moved = False
-            for row in await self.rows.find(other, limit=limit):
-                values = values_of(self.collection, unpacked_body(row["body"]))
-                new = {"values": shown(values), "shape": self.shape}
-                seen = {"_id": row["_id"], "revision": row["revision"]}
-                moved = await self.rows.update_one(seen, {"$set": new}) or moved
+        for others in [] if self.shape is None else written_otherwise(self.shape):
+            moved = True
+            while moved:
+                moved = False
+                for row in await self.rows.find(others.query, limit=limit):
+                    values = values_of(self.collection, unpacked_body(row["body"]))
+                    new = {"values": shown(values), "shape": self.shape}
+                    seen = {"_id": row["_id"], "revision": row["revision"]}
+                    moved = await self.rows.update_one(seen, {"$set": new}) or moved
 
     def _new(self, ready: Prepared) -> _New:
         document, write = ready.document, new_write()
