@@ -24,9 +24,6 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.furniture import Engines
 from tests.cluster.stand_apart import stand_over
 from tests.corpus.make_long import make_long
-from tests.engines.kafka import Kafka
-from tests.engines.mongo import Mongo
-from tests.engines.s3 import S3
 from tests.stand import Stand, stand
 
 from voicefile.auth.events import TOPIC, wrap
@@ -86,15 +83,11 @@ def _running(place: Path):
         cluster.stop()
 
 
-class _RoomyMongo(Mongo):
-    """Holds what the loader writes."""
-
-    cache = "8G"
-
-
 def _roomy(folder: Path, certificates: Path) -> Engines:
-    kafka, s3 = Kafka(folder / "kafka", certificates), S3(folder / "s3", certificates)
-    return Engines(kafka, _RoomyMongo(folder / "mongo", certificates), s3)
+    """Private ones, whose document store holds what the loader writes."""
+    engines = Engines.private(folder, certificates)
+    engines.mongo.cache = "8G"
+    return engines
 
 
 @asynccontextmanager
@@ -238,9 +231,7 @@ async def _growth(cluster: Cluster) -> list[Row]:
         subject = await subject_of(made)
         await load(made, subject.company, SMALL)
         small = await _rounds(subject)
-        speed = await load(
-            made, subject.company, LARGE - SMALL, meanwhile=lambda: _standing(cluster)
-        )
+        speed = await load(made, subject.company, LARGE - SMALL, meanwhile=_standing(cluster))
         await asyncio.sleep(SETTLES_S)
         await _renew(subject)
         large = await _rounds(subject)
@@ -263,7 +254,7 @@ async def _growth(cluster: Cluster) -> list[Row]:
 
 @contextmanager
 def _standing(cluster: Cluster):
-    """Its services stand still, and ask the store nothing that it walks through all it has for."""
+    """Its services are paused: the stand-in store goes through all it has for some questions."""
     for replica in cluster.everybody:
         replica.pause()
     try:

@@ -7,7 +7,6 @@ open for nobody. There are no blobs: nothing that is measured looks at how many 
 
 import secrets
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace as replaced
 from typing import cast
@@ -31,7 +30,7 @@ async def load(
     company: Company,
     count: int,
     *,
-    meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext,
+    meanwhile: AbstractContextManager[None] = nullcontext(),
 ) -> float:
     """Adds that many recordings, each of a customer of its own; answers how many a second."""
     filed = (await company.upload()).raise_for_status().json()
@@ -39,7 +38,7 @@ async def load(
     ingest: DocStore = stand.vault.services["/ingest"].public.state.feed._store
     reservation = (await ingest.find(RESERVATIONS, "recording", filed["recording_id"]))[0]
     runs = await ingest.find(FEED, "recording", filed["recording_id"])
-    with meanwhile():
+    with meanwhile:
         begun_s = time.monotonic()
         for start in range(0, count, BATCH):
             recordings = await add_copies(

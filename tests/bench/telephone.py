@@ -140,9 +140,8 @@ async def _loaded(
 ) -> Load:
     async with _up(edge, CALLS, begins) as phones:
         # Those alone: what `start` looks after them with comes and goes.
-        watched = {
-            name: [pid for pid, of in edge.family() if of == name] for name in (SWITCH, FORWARDER)
-        }
+        family = edge.family()
+        watched = {name: [pid for pid, of in family if of == name] for name in (SWITCH, FORWARDER)}
         before = {name: _cpu_s(each) for name, each in watched.items()}
         served_s = vault.process.usage.cpu_s if vault else 0.0
         begun_s = time.perf_counter()

@@ -301,11 +301,13 @@ class MongoTable:
 
     async def mend(self, limit: int = 100) -> None:
         """Computes anew what indexes see in documents written under other declarations."""
-        for others in [] if self.shape is None else written_otherwise(self.shape):
+        if self.shape is None:
+            return
+        for others in written_otherwise(self.shape):
             moved = True
             while moved:
                 moved = False
-                for row in await self.rows.find(others.query, limit=limit):
+                for row in await self.rows.find(others, limit=limit):
                     values = values_of(self.collection, unpacked_body(row["body"]))
                     new = {"values": shown(values), "shape": self.shape}
                     seen = {"_id": row["_id"], "revision": row["revision"]}
