@@ -20,12 +20,13 @@ from uuid import UUID
 
 import httpx
 import pytest
-from tests.services.auth.access_world import OPEN_THROTTLES
+from tests.services.auth.access_world import OPEN_THROTTLES, Clock
 from tests.services.auth.quick_pins import quick_verifier
 from tests.telephony.exchange import NUMBER, URL, Exchange, Forwarder, an_exchange
 
 from voicefile.auth.issuing.access_id import new_access_id
 from voicefile.auth.throttling.pin_pool import PinPool, Verifier
+from voicefile.auth.throttling.throttle_policy import DAY_MS, SECOND_MS
 from voicefile.auth.throttling.verifiers import pin_verifier
 
 LONG = os.environ.get("VOICEFILE_FAULTS") == "long"
@@ -35,7 +36,7 @@ FULL_COST = 1_336 if LONG else 16
 AT_ONCE = 4
 CALLS_AT_ONCE = 4 if LONG else 1
 """In a sample so much of the day passes between two guesses that no call may wait for others."""
-DAY_S = 86_400
+DAY_S = DAY_MS / SECOND_MS
 CHECKS_PER_ID_MAX = 15
 """By telephone; with the web's own budget at most thirty in any day."""
 PER_CALL, PINS_PER_ID = 6, 3
@@ -51,18 +52,19 @@ class Counting:
 
     verifier: Verifier
     now_s: Callable[[], float] = lambda: 0.0
-    checked: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    checked_ms: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     by_customers: bool = False
 
     def __call__(self, pepper, pin, *, tenant, credential, salt):
         if not self.by_customers:
-            self.checked[credential].append(self.now_s())
+            # Whole milliseconds, as throttles count: a day is as long here as there.
+            self.checked_ms[credential].append(int(self.now_s() * SECOND_MS))
         return self.verifier(pepper, pin, tenant=tenant, credential=credential, salt=salt)
 
     def in_a_day(self, credential: str) -> int:
         """The most checks within any twenty-four hours."""
-        times = sorted(self.checked[credential])
-        return max((sum(at - DAY_S < each <= at for each in times) for at in times), default=0)
+        times = sorted(self.checked_ms[credential])
+        return max((sum(at - DAY_MS < each <= at for each in times) for at in times), default=0)
 
     @contextmanager
     def apart(self):
@@ -70,6 +72,16 @@ class Counting:
         self.by_customers = True
         yield
         self.by_customers = False
+
+
+class StandingClock(Clock):
+    """Moved by guesses alone: a wait for an answer takes nothing of anybody's day.
+
+    So a day of guessing lasts a day, and a PIN is hashed in the moment its try was charged in.
+    """
+
+    async def sleep(self, seconds):
+        """No time passes."""
 
 
 @dataclass
@@ -138,15 +150,19 @@ class Attack:
         pin = f"{self.chance.randrange(10**8):08d}"
         return pin if pin != letter.pin else "1" + pin[1:]
 
-    async def call(self, robot: Robot, letters) -> int:
-        """One call that makes the most of it; how many of its guesses opened anything."""
+    async def calls(self, robots, letters) -> int:
+        """Calls at once that make the most of it; how many of their guesses opened anything."""
         opened = 0
         for guess in range(PER_CALL):
-            self.exchange.world.clock.s += DAY_S / GUESSES
+            self.exchange.world.clock.s += len(robots) * DAY_S / GUESSES
             if guess % PINS_PER_ID == 0:
-                letter = self.chance.choice(letters)
-            opened += await robot.guesses(letter.access_id, self.wrong(letter))
-        await robot.hangs_up()
+                chosen = [self.chance.choice(letters) for _ in robots]
+            tried = [
+                robot.guesses(letter.access_id, self.wrong(letter))
+                for robot, letter in zip(robots, chosen, strict=True)
+            ]
+            opened += sum(await asyncio.gather(*tried))
+        await asyncio.gather(*(robot.hangs_up() for robot in robots))
         return opened
 
 
@@ -162,19 +178,20 @@ async def test_a_day_of_guessing_gains_fifteen_checks_of_an_id_and_locks_no_cust
 ):
     counting = Counting(quick_verifier)
     pool = PinPool(verifier=counting)
-    async with an_exchange(tmp_path, pool=pool) as exchange:
+    async with an_exchange(tmp_path, pool=pool, clock=StandingClock()) as exchange:
         exchange.looks, counting.now_s = False, exchange.world.clock
         attack = Attack(exchange, random.Random(seed))
         letters = [await exchange.letter(seconds=0.5) for _ in range(IDS)]
         customers = [attack.robot(f"+49170{n:07d}") for n in range(IDS)]
         for customer, letter in zip(customers, letters, strict=True):
             assert await customer.signs_in(letter)
-        counting.checked.clear()
+        counting.checked_ms.clear()
+        began_s = exchange.world.clock()
         robots = [attack.robot(f"+4930{n:08d}") for n in range(NUMBERS)]
         opened, served = 0, []
         for first in range(0, GUESSES // PER_CALL, CALLS_AT_ONCE):
             some = [robots[(first + n) % NUMBERS] for n in range(CALLS_AT_ONCE)]
-            opened += sum(await asyncio.gather(*(attack.call(each, letters) for each in some)))
+            opened += await attack.calls(some, letters)
             if first // CALLS_AT_ONCE % CUSTOMER_EVERY == CUSTOMER_EVERY - 1:
                 place = attack.chance.randrange(IDS)
                 with counting.apart():
@@ -185,6 +202,7 @@ async def test_a_day_of_guessing_gains_fifteen_checks_of_an_id_and_locks_no_cust
             f"opened {opened}, customers served {sum(served)} of {len(served)}"
         )
         assert opened == 0
+        assert exchange.world.clock() - began_s == pytest.approx(DAY_S, rel=0.02)
         assert max(checks) <= CHECKS_PER_ID_MAX
         assert min(checks) >= 3, "the attack was too weak to show anything"
         assert served
@@ -220,7 +238,7 @@ async def test_at_its_full_cost_a_flood_is_refused_and_a_known_caller_is_not(tmp
             ]
             *let, _ = await asyncio.gather(*tried, heard())
             opened += sum(let)
-        hashed = sum(map(len, counting.checked.values()))
+        hashed = sum(map(len, counting.checked_ms.values()))
         took_s.sort()
         print(
             f"{FULL_COST} at full cost, {hashed} hashed; "
@@ -237,10 +255,10 @@ async def test_the_control_without_throttles_the_same_day_checks_every_guess(tmp
         exchange.looks = False
         attack = Attack(exchange, random.Random(seed))
         letter = await exchange.letter(seconds=0.5)
-        counting.checked.clear()
+        counting.checked_ms.clear()
         for n in range(40):
             robot = attack.robot(f"+4930{n:08d}")
             assert not await robot.guesses(letter.access_id, attack.wrong(letter))
-        assert len(counting.checked[letter.credential]) == 40
+        assert len(counting.checked_ms[letter.credential]) == 40
         refused = await exchange.world.told("CUSTOMER_SIGNED_IN")
         assert len(refused) == 40
