@@ -22,7 +22,10 @@ from voicefile.docstore.port import DocStore, Document
 from voicefile.identity.ids import new_id
 from voicefile.ingest.store import FEED, RESERVATIONS
 
-BATCH = 100
+AT_ONCE = 1_000
+"""Embedded: each batch costs the pages it touches, and those come to be all there are."""
+AT_ONCE_APART = 100
+"""More at once, and a write takes so long on the stand-in for MongoDB that others time out."""
 
 
 async def load(
@@ -30,6 +33,7 @@ async def load(
     company: Company,
     count: int,
     *,
+    at_once: int = AT_ONCE,
     meanwhile: AbstractContextManager[None] = nullcontext(),
 ) -> float:
     """Adds that many recordings, each of a customer of its own; answers how many a second."""
@@ -40,9 +44,9 @@ async def load(
     runs = await ingest.find(FEED, "recording", filed["recording_id"])
     with meanwhile:
         begun_s = time.monotonic()
-        for start in range(0, count, BATCH):
+        for start in range(0, count, at_once):
             recordings = await add_copies(
-                stand.ports, company.id, filed["recording_id"], min(BATCH, count - start)
+                stand.ports, company.id, filed["recording_id"], min(at_once, count - start)
             )
             copies = [_of(reservation, each, secrets.token_hex(32)) for each in recordings]
             await ingest.insert_many(RESERVATIONS, copies)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import uvloop
 from tests.bench.figures import Row, median
-from tests.bench.load import BATCH, add_copies
+from tests.bench.load import AT_ONCE, add_copies
 from tests.bench.vault import folder
 from tests.services.auth.issuing_world import Upload, World, an_auth
 
@@ -35,8 +35,8 @@ async def _measured(scratch: Path) -> list[Row]:
         tenant = await world.tenant()
         upload = Upload(await world.partner(tenant))
         assert (await world.issue(upload.partner, upload)).status_code == 201
-        for _ in range(0, DOCUMENTS, BATCH):
-            await add_copies(world.ports, tenant, upload.recording, BATCH)
+        for _ in range(0, DOCUMENTS, AT_ONCE):
+            await add_copies(world.ports, tenant, upload.recording, AT_ONCE)
         settle_collector()  # as a service does that has started
         runs = [await _rotated(world) for _ in range(RUNS)]
         bare = [await _crypto(world, tenant) for _ in range(RUNS)]
