@@ -95,6 +95,7 @@ async def _days(scratch: Path, pairs: list[SealingKeyPair], recordings: int) -> 
     ours = days.found[OURS]
     async with house_in(data, pairs, bus=_deaf) as house:
         home = await company(house.stand.ports, house.stand.client, "company")
+        await house.stand.published()
         await _file(house, home, recordings)
         ours.first_s, ours.first_bytes = await _ours(house)
         for name, other in others.items():

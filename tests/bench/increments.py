@@ -54,6 +54,7 @@ async def _measured(scratch: Path, pairs: list[SealingKeyPair], size: int) -> Fi
     figures = Figures()
     async with house_in(scratch / "vault", pairs) as house:
         home = await company(house.stand.ports, house.stand.client, "company")
+        await house.stand.published()
         await load(house.stand, home, size)
         await house.told()
         _, known = await _dumped(house, {})

@@ -114,6 +114,7 @@ async def _measured(scratch: Path, pairs: list[SealingKeyPair]) -> list[Row]:
 async def _lived(house: House) -> Lost:
     """Filed, backed up, filed a little, backed up, and a little more that no backup has."""
     homes = [await company(house.stand.ports, house.stand.client, f"company{n}") for n in range(2)]
+    await house.stand.published()
     lost, sound = Lost(), make_long("alaw", RECORDING_S)
     _now(f"files {RECORDINGS:,} recordings")
     filing, lost.filed = await _timed(_filed(homes, sound, range(RECORDINGS)))
