@@ -17,7 +17,7 @@ from tests.stand import Company, Stand, stand
 
 SMALL = 1_000
 LARGE = int(os.environ.get("VOICEFILE_BENCH_RECORDINGS", "100000"))
-"""1000000 takes about ten minutes more, and 10 GB."""
+"""1000000 takes half an hour more, and 10 GB."""
 ROUNDS = 60
 WARM_UP = 4
 PROMISED = 1.2
