@@ -43,6 +43,7 @@ LARGE = int(os.environ.get("VOICEFILE_BENCH_APART", "100000"))
 ROUNDS = 30
 GROWTH_MAX = 1.2
 SETTLES_S = 20
+SETTLES_S_MAX = 120
 """Until services that stood still have their leases and connections again."""
 SEQUENCED_S_MAX = 120.0
 
@@ -236,8 +237,7 @@ async def _growth(cluster: Cluster, count: int, *, own: bool) -> list[Row]:
         before = await _rounds(subject)
         filled = made.companies[0 if own else 1]
         speed = await load(made, filled, count, at_once=AT_ONCE_APART, meanwhile=_standing(cluster))
-        await asyncio.sleep(SETTLES_S)
-        await subject.renew()
+        await _settled(subject)
         after = await _rounds(subject)
     whose = "its own" if own else "another company's"
     rows = [Row(f"loader, {count:,} recordings of {whose}", [speed], "rec/s")]
@@ -269,6 +269,18 @@ def _standing(cluster: Cluster):
             replica.resume()
         for replica in cluster.everybody:
             replica.await_ready(replica.ready)
+
+
+async def _settled(subject: Subject) -> None:
+    await asyncio.sleep(SETTLES_S)
+    async with asyncio.timeout(SETTLES_S_MAX):
+        while True:
+            try:
+                return await subject.renew()
+            except httpx.HTTPStatusError as refused:
+                if refused.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise
+            await asyncio.sleep(1)
 
 
 async def _rounds(subject: Subject) -> dict[str, list[float]]:
