@@ -42,9 +42,9 @@ LARGE = int(os.environ.get("VOICEFILE_BENCH_APART", "100000"))
 0 leaves that part out."""
 ROUNDS = 30
 GROWTH_MAX = 1.2
-SETTLES_S = 20
-SETTLES_S_MAX = 120
-"""Until services that stood still have their leases and connections again."""
+SETTLES_S, SETTLES_S_MAX = 20, 120
+"""Until services that stood still have their leases and connections again, and then until they let
+somebody sign in."""
 SEQUENCED_S_MAX = 120.0
 
 

@@ -21,7 +21,7 @@ import uvloop
 from tests.bench.figures import Row
 from tests.bench.vault import folder
 from tests.services.backup.house import House, house_in, two_recipients
-from tests.stand import Company, company
+from tests.stand import Company
 
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.eventbus.port import EventBus
@@ -94,8 +94,7 @@ async def _days(scratch: Path, pairs: list[SealingKeyPair], recordings: int) -> 
     days = Days({name: Figures() for name in (OURS, *others)}, 0)
     ours = days.found[OURS]
     async with house_in(data, pairs, bus=_deaf) as house:
-        home = await company(house.stand.ports, house.stand.client, "company")
-        await house.stand.published()
+        (home,) = await house.furnished(1)
         await _file(house, home, recordings)
         ours.first_s, ours.first_bytes = await _ours(house)
         for name, other in others.items():

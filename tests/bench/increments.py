@@ -15,7 +15,6 @@ from tests.bench.figures import Row, median
 from tests.bench.load import load
 from tests.bench.vault import folder
 from tests.services.backup.house import House, house_in
-from tests.stand import company
 
 from voicefile.backup.ask_services import SERVICES
 from voicefile.backup.manifest import Dump
@@ -53,8 +52,7 @@ def measure() -> list[Row]:
 async def _measured(scratch: Path, pairs: list[SealingKeyPair], size: int) -> Figures:
     figures = Figures()
     async with house_in(scratch / "vault", pairs) as house:
-        home = await company(house.stand.ports, house.stand.client, "company")
-        await house.stand.published()
+        (home,) = await house.furnished(1)
         await load(house.stand, home, size)
         await house.told()
         _, known = await _dumped(house, {})

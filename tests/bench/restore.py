@@ -25,7 +25,7 @@ from tests.bench.figures import Row
 from tests.bench.vault import folder
 from tests.corpus.make_long import make_long
 from tests.services.backup.house import House, heard, house_in, recounted, two_recipients
-from tests.stand import Company, company
+from tests.stand import Company
 
 from voicefile.auth.throttling.pin_pool import PinPool
 from voicefile.backup.verify import verify
@@ -115,8 +115,7 @@ async def _measured(scratch: Path, pairs: list[SealingKeyPair]) -> list[Row]:
 
 async def _lived(house: House) -> Lost:
     """Filed, backed up, filed a little, backed up, and a little more that no backup has."""
-    homes = [await company(house.stand.ports, house.stand.client, f"company{n}") for n in range(2)]
-    await house.stand.published()
+    homes = await house.furnished(2)
     lost, sound = Lost(), make_long("alaw", RECORDING_S)
     _now(f"files {RECORDINGS:,} recordings")
     filing, lost.filed = await _timed(_filed(homes, sound, range(RECORDINGS)))

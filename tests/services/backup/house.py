@@ -73,6 +73,13 @@ class House:
         self.issued.append(answer)
         return answer
 
+    async def furnished(self, companies: int) -> list[Company]:
+        """So many new tenants, of whom every service has heard: before, uploads are refused."""
+        stand = self.stand
+        made = [await company(stand.ports, stand.client, f"company{n}") for n in range(companies)]
+        await stand.published()
+        return made
+
     async def told(self) -> None:
         """Waits until backup has heard what ingest has stored and auth has done."""
         await self.stand.published()
@@ -127,11 +134,7 @@ async def a_house(folder: Path, *, companies: int = 2) -> AsyncIterator[House]:
     """A new vault with tenants, and its recipients."""
     with two_recipients() as pairs:
         async with house_in(folder / "vault", pairs) as made:
-            made.stand.companies += [
-                await company(made.stand.ports, made.stand.client, f"company{n}")
-                for n in range(companies)
-            ]
-            await made.stand.published()
+            made.stand.companies += await made.furnished(companies)
             yield made
 
 
