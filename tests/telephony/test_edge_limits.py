@@ -1,4 +1,5 @@
-"""What edges can't bear is spared them: a megabyte of documents, chunks away for a moment."""
+"""What edges can't bear is spared them: a megabyte of documents, chunks away for a moment, calls
+that were ended without them."""
 
 import os
 from collections.abc import AsyncIterator
@@ -91,6 +92,23 @@ async def test_a_call_ends_before_its_edge_is_told_too_much(tmp_path, written):
         assert (call.ended, call.apology, call.logged) == (End.SERVICE, None, [])
         assert WRITTEN_MAX < written + sum(map(len, call.documents)) < WRITTEN_MAX + 8_192
         assert call.pcm.endswith(words("session_over", "goodbye"))
+
+
+# ---- silence ----
+
+
+@pytest.mark.parametrize("swept", [False, True])
+async def test_an_edge_that_was_silent_for_too_long_is_told_to_hang_up(tmp_path, swept):
+    async with listening(tmp_path) as listener:
+        exchange, call = listener.exchange, listener.call
+        exchange.world.clock.s += exchange.settings.call_idle_s + 1
+        if swept:
+            await exchange.swept()
+        answered = await exchange.deeds("CALL_ANSWERED")
+        await call.press("5")
+        await reached(call, lambda: call.ended is not None)
+        assert (call.ended, call.apology) == (End.SERVICE, None)
+        assert await exchange.deeds("CALL_ANSWERED") == answered
 
 
 # ---- chunks ----

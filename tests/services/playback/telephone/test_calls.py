@@ -16,6 +16,7 @@ from voicefile.playback.events import TOPIC, wrap
 from voicefile.playback.telephone.call_state import Call, Step
 from voicefile.playback.telephone.calls import (
     CALLS,
+    CallOver,
     Calls,
     Standing,
     call_object,
@@ -119,7 +120,8 @@ async def test_a_call_has_a_deed_of_its_beginning_and_one_of_its_end(desk):
         Action.ACTION_CALL_ENDED,
     ]
     assert {deed.object_id for deed in told} == {call_object(CALL_ID)}
-    assert await desk.calls.get(CALL_ID) is None
+    with pytest.raises(CallOver):
+        await desk.calls.get(CALL_ID)
 
 
 async def test_a_call_that_nobody_ended_is_ended_by_the_sweep(desk):
@@ -129,6 +131,8 @@ async def test_a_call_that_nobody_ended_is_ended_by_the_sweep(desk):
     await desk.calls.sweep()
     assert await desk.calls.get(CALL_ID) is not None
     desk.now_s += 1
+    with pytest.raises(CallOver):
+        await desk.calls.get(CALL_ID)
     assert await desk.calls.take(CALL_ID, token) is None
     await desk.calls.sweep()
     await desk.calls.sweep()

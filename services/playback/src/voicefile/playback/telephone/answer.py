@@ -28,7 +28,7 @@ from voicefile.playback.play import Rendition
 from voicefile.playback.telephone import call_metrics as metrics
 from voicefile.playback.telephone import documents, moves, watching
 from voicefile.playback.telephone.call_state import WRITTEN_MAX, Call, Step
-from voicefile.playback.telephone.calls import Calls, Cue, Standing, to_play, to_say
+from voicefile.playback.telephone.calls import CallOver, Calls, Cue, Standing, to_play, to_say
 from voicefile.playback.telephone.dialogue import advance
 from voicefile.playback.telephone.lines import Lines
 from voicefile.playback.telephone.logins import Logins, caller_of
@@ -115,7 +115,11 @@ class Answering:
     async def answer(self, post: Post, *, request_id: str) -> str:
         """The document. Raises what the store raises."""
         began_s = time.monotonic()
-        standing = await self._calls.get(post.call_id)
+        try:
+            standing = await self._calls.get(post.call_id)
+        except CallOver:
+            self._places.give_back(post.call_id)
+            return documents.ended(None)
         if post.exiting:
             return await self._hung_up(post, standing)
         step = "first" if standing is None else standing.call.step.value

@@ -42,6 +42,10 @@ _NONCE: Final = bytes(12)
 """A token seals once."""
 
 
+class CallOver(Exception):
+    """It was ended, by a farewell or because nothing was heard of it for long."""
+
+
 @dataclass(frozen=True)
 class Cue:
     """Something the edge may fetch once: words, or a run of the recording in samples."""
@@ -108,10 +112,12 @@ class Calls:
         self._now_s = now_s
 
     async def get(self, call_id: str) -> Standing | None:
-        """Where it stands; None for one that is unknown or over."""
+        """Where it stands; None for one that is unknown. Raises CallOver until it is forgotten."""
         document = await self._store.get(CALLS, call_object(call_id))
-        if document is None or not _until_s(document) > self._now_s():
+        if document is None:
             return None
+        if not _until_s(document) > self._now_s():
+            raise CallOver
         return _standing(document)
 
     async def put(self, call_id: str, standing: Standing) -> None:
@@ -130,7 +136,10 @@ class Calls:
 
     async def take(self, call_id: str, token: str) -> Taken | None:
         """What a token stands for, once; None for a token that is used, old or another call's."""
-        standing = await self.get(call_id)
+        try:
+            standing = await self.get(call_id)
+        except CallOver:
+            return None
         if standing is None or standing.document is None:
             return None
         hashed = _hashed(token)
