@@ -18,7 +18,7 @@ from voicefile.playback.ask_auth import Release
 from voicefile.playback.errors import AuthUnavailable, ReleaseOver, TooManyListenings
 from voicefile.playback.events import TOPIC, wrap
 from voicefile.playback.listener import Caller
-from voicefile.playback.listenings import Listenings
+from voicefile.playback.listenings import GIVES_WAY_AFTER_S, Listenings
 from voicefile.playback.outcomes import Outcomes
 from voicefile.playback.settings import PlaybackSettings
 
@@ -47,6 +47,8 @@ class FakeAuth:
 
     async def release(self, caller, recording_id, *, listening, request_id):
         await asyncio.sleep(0)
+        if not self.reachable:
+            raise AuthUnavailable
         self.granted.append(listening)
         return Release(
             id=f"{len(self.granted):032x}",
@@ -242,6 +244,83 @@ async def test_an_instance_holds_no_more_keys_than_it_may(listenings):
         await listenings.of(Caller(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
 
 
+async def test_where_there_is_no_room_whoever_left_longest_ago_gives_way(
+    listenings, auth, clock, recorded
+):
+    held = []
+    for n in range(3):
+        clock.now_s += GIVES_WAY_AFTER_S
+        caller = Caller(Role.CUSTOMER, f"vs_{n}")
+        held.append(await listenings.of(caller, RECORDING, request_id="r"))
+    held[1].bytes_sent = 77
+    async with listenings.playing(held[0]):
+        await listenings.of(Caller(Role.CUSTOMER, "vs_more"), RECORDING, request_id="r")
+        with pytest.raises(TooManyListenings):
+            await listenings.of(Caller(Role.CUSTOMER, "vs_late"), RECORDING, request_id="r")
+    assert await recorded() == [(held[1].release.id, 77, Outcome.OUTCOME_DONE)]
+    assert auth.ended == [(held[1].release.id, 77, "gave-way")]
+    assert [listenings.usable(each) for each in held] == [True, False, True]
+
+
+async def test_who_gave_way_hears_on_by_a_new_release(listenings, auth, clock):
+    first = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    clock.now_s += GIVES_WAY_AFTER_S
+    for n in range(3):
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    clock.now_s += GIVES_WAY_AFTER_S
+    again = await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert again.release.id != first.release.id
+    assert listenings.usable(again)
+    assert not listenings.usable(first)
+
+
+async def test_nobody_gives_way_to_somebody_who_may_not_hear_it(listenings, auth, clock):
+    held = [
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+        for n in range(3)
+    ]
+    clock.now_s += GIVES_WAY_AFTER_S
+    auth.reachable = False
+    with pytest.raises(AuthUnavailable):
+        await listenings.of(Caller(Role.CUSTOMER, "vs_stranger"), RECORDING, request_id="r")
+    assert auth.ended == []
+    assert all(listenings.usable(each) for each in held)
+
+
+async def test_who_came_back_in_time_does_not_give_way(listenings, auth, clock):
+    for n in range(3):
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    clock.now_s += GIVES_WAY_AFTER_S
+    async with asyncio.TaskGroup() as together:
+        back = [
+            together.create_task(
+                listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+            )
+            for n in range(2)
+        ]
+        late = together.create_task(
+            listenings.of(Caller(Role.CUSTOMER, "vs_late"), RECORDING, request_id="r")
+        )
+    assert all(listenings.usable(each.result()) for each in [*back, late])
+    assert [release for release, _, _ in auth.ended] == [f"{3:032x}"]
+
+
+async def test_places_are_given_away_once_and_who_gets_none_gives_the_release_back(
+    listenings, auth, clock, recorded
+):
+    for n in range(3):
+        await listenings.of(Caller(Role.CUSTOMER, f"vs_{n}"), RECORDING, request_id="r")
+    clock.now_s += GIVES_WAY_AFTER_S
+    late = [Caller(Role.CUSTOMER, f"vs_late_{n}") for n in range(5)]
+    begun = await asyncio.gather(
+        *(listenings.of(each, RECORDING, request_id="r") for each in late), return_exceptions=True
+    )
+    refused = [each for each in begun if isinstance(each, TooManyListenings)]
+    assert len(refused) == 2
+    assert sorted(end for _, _, end in auth.ended) == ["gave-way"] * 3 + ["stopped"] * 2
+    assert len({release for release, _, _ in await recorded()}) == 3
+
+
 async def test_one_listener_does_not_take_all_places(auth, clock, outcomes):
     settings = PlaybackSettings(listenings_max=10, listenings_per_listener_max=2)
     listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes, now=clock)
@@ -250,6 +329,17 @@ async def test_one_listener_does_not_take_all_places(auth, clock, outcomes):
     with pytest.raises(TooManyListenings):
         await listenings.of(CUSTOMER, RECORDING, request_id="r")
     await listenings.of(Caller(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+
+
+async def test_who_has_all_the_places_of_one_gives_way_to_themselves_alone(auth, clock, outcomes):
+    settings = PlaybackSettings(listenings_max=10, listenings_per_listener_max=2)
+    listenings = Listenings(auth=auth, settings=settings, outcomes=outcomes, now=clock)
+    another = await listenings.of(Caller(Role.CUSTOMER, "vs_two"), RECORDING, request_id="r")
+    theirs = [await listenings.of(CUSTOMER, f"{n:032x}", request_id="r") for n in range(2)]
+    clock.now_s += GIVES_WAY_AFTER_S
+    await listenings.of(CUSTOMER, RECORDING, request_id="r")
+    assert auth.ended == [(theirs[0].release.id, 0, "idle")]
+    assert listenings.usable(another)
 
 
 async def test_what_is_over_gets_its_outcome_before_the_next_one_begins(

@@ -1,14 +1,15 @@
 """Listenings: who hears which recording just now, and the leased key for it, in memory only.
 
 A listening is one session (or care agent with one purpose) and one recording, until the session
-ends or no byte was asked for `listening_idle_s`; then its outcome is recorded. The key is renewed
+ends or no byte was asked for `listening_idle_s`; then its outcome is recorded. Where there is no
+room for another one, whoever asked for nothing longest gives way sooner. The key is renewed
 while it plays, in the name of the release alone: tokens stay in the request that brought them.
 No key without a release, no audio without a key.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 VOUCH_EVERY_S = 60.0
 """How often auth is shown the token of who goes on asking; in between, renewals go without."""
+GIVES_WAY_AFTER_S = 15.0
+"""How long nobody has asked for a listening that gives way to another. A player between two of its
+requests is not to be taken for somebody who left."""
 LOST_AFTER_S = 120.0
 """How much longer than an idle listening an untouched one is left to its own process."""
 
@@ -68,6 +72,8 @@ class Listenings:
         self._outcomes = outcomes
         self._now = now
         self._open: dict[str, Listening] = {}
+        self._beginning = 0
+        """Those that have a place already, though not their document."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, caller: Caller, recording_id: str, *, request_id: str) -> Listening:
@@ -97,10 +103,10 @@ class Listenings:
             caller, recording_id, listening=key, request_id=request_id
         )
         try:
-            document = await self._outcomes.begun(
-                listener, tenant=release.tenant, release=release.id
-            )
-        except DocStoreError:
+            # Only now: nobody gives way to somebody who may not hear it.
+            await self._make_room(listener)
+            document = await self._held(listener, release)
+        except (TooManyListenings, DocStoreError):
             # Nobody has heard a byte, and nobody will by this release.
             await self._give_back(release, bytes_sent=0, end="stopped")
             raise
@@ -109,26 +115,65 @@ class Listenings:
             release,
             document,
             leased_until=asked + release.lease_s,
-            asked_at=asked,
+            asked_at=self._now(),
             vouched_at=asked,
         )
         self._open[key] = begun
         listenings_open().inc()
         return begun
 
+    async def _held(self, listener: Listener, release: Release) -> Document:
+        # Counted from before the store has it: many begin at once.
+        self._beginning += 1
+        try:
+            return await self._outcomes.begun(listener, tenant=release.tenant, release=release.id)
+        finally:
+            self._beginning -= 1
+
     def _require_room(self, listener: Listener) -> None:
+        """Raises TooManyListenings: there is no place, and nobody has left theirs."""
+        if (crowd := self._crowd(listener)) is not None:
+            self._longest_idle(crowd[0])
+
+    async def _make_room(self, listener: Listener) -> None:
+        """Whoever closed the page does not keep others out until their time is over."""
+        while (crowd := self._crowd(listener)) is not None:
+            among, end = crowd
+            key, longest = self._longest_idle(among)
+            async with self._turn(key):
+                # Asked once more: they may have come back, or gone, while we waited for our turn.
+                if self._open.get(key) is longest and self._idle_s(longest) >= GIVES_WAY_AFTER_S:
+                    await self._end(key, longest, end)
+
+    def _crowd(self, listener: Listener) -> tuple[Mapping[str, Listening], str] | None:
+        """Among whom one has to give way, and what that end is called; None: there is room."""
         # One agent with a script must not take the places of everybody else.
-        theirs = sum(each.listener.who == listener.who for each in self._open.values())
-        if (
-            len(self._open) >= self._settings.listenings_max
-            or theirs >= self._settings.listenings_per_listener_max
-        ):
+        theirs = {key: one for key, one in self._open.items() if one.listener.who == listener.who}
+        if len(theirs) >= self._settings.listenings_per_listener_max:
+            return theirs, "idle"
+        if len(self._open) + self._beginning >= self._settings.listenings_max:
+            return self._open, "gave-way"
+        return None
+
+    def _longest_idle(self, among: Mapping[str, Listening]) -> tuple[str, Listening]:
+        """Raises TooManyListenings: nobody is."""
+        idle = (
+            (key, one)
+            for key, one in among.items()
+            # In nobody's turn: we hold one ourselves, and must not wait for another.
+            if self._idle_s(one) >= GIVES_WAY_AFTER_S and not self._turn(key).locked()
+        )
+        key, longest = max(idle, key=lambda each: self._idle_s(each[1]), default=("", None))
+        if longest is None:
             raise TooManyListenings
+        return key, longest
 
     async def _alive(self, listening: Listening, caller: Caller) -> Listening:
         listening.asked_at = self._now()
         if self._is_due(listening) or self._is_unvouched(listening):
             await self._renew(listening, bearer=caller.bearer)
+            # A slow answer of auth is not their absence.
+            listening.asked_at = self._now()
         return listening
 
     def _is_due(self, listening: Listening) -> bool:
@@ -219,10 +264,11 @@ class Listenings:
         listenings_ended().labels(end="lost").inc(lost)
 
     def _is_over(self, listening: Listening) -> bool:
-        idle_s = self._now() - listening.asked_at
-        return listening.over or (
-            not listening.streams and idle_s > self._settings.listening_idle_s
-        )
+        return listening.over or self._idle_s(listening) > self._settings.listening_idle_s
+
+    def _idle_s(self, listening: Listening) -> float:
+        """How long nobody has asked for it; what plays is never idle."""
+        return 0.0 if listening.streams else self._now() - listening.asked_at
 
     def _turn(self, key: str) -> asyncio.Lock:
         """One at a time begins or ends the listening of this key."""
@@ -246,7 +292,8 @@ class Listenings:
             await self._outcomes.ended(
                 listening.document, bytes_sent=listening.bytes_sent, outcome=Outcome.OUTCOME_DONE
             )
-            if self._open.pop(key, None) is not None:
+            if self._open.get(key) is listening:
+                del self._open[key]
                 listenings_open().dec()
                 listenings_ended().labels(end=end).inc()
         await self._give_back(listening.release, bytes_sent=listening.bytes_sent, end=end)

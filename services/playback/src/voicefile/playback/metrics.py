@@ -13,7 +13,7 @@ def listenings_open() -> Gauge:
 
 @lru_cache(maxsize=1)
 def listenings_ended() -> Counter:
-    """By how: over (auth said so), idle, stopped (with the process), lost (the process died)."""
+    """By how: over (auth said so), idle, gave-way (to another), stopped (by us), lost."""
     return Counter("voicefile_playback_listenings_ended", "Listenings that ended, by how", ("end",))
 
 

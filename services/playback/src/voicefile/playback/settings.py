@@ -24,9 +24,10 @@ class PlaybackSettings(BaseSettings):
     """The same for a PIN keyed on the telephone: under attack auth answers strangers only after ten
     seconds, and that is an answer."""
     listenings_max: int = 2000
-    """Listenings held at once by one instance; each is a key and a few ids in memory."""
+    """Listenings held at once by one instance; each is a key and a few ids in memory. Then the one
+    that was idle longest gives way; if none is, whoever asks is told to try again."""
     listenings_per_listener_max: int = 100
-    """Of these, one session or one agent; an access ID has no more recordings."""
+    """Of these, one session or one agent, likewise; an access ID has no more recordings."""
 
     telephone_prompts: Path | None = None
     """The folder of what is spoken (`voicefile prompts build`). None: no calls are answered. The
