@@ -32,6 +32,7 @@ from voicefile.backup.verify import verify
 from voicefile.blobstore.port import BlobStore
 from voicefile.cli.place import Place
 from voicefile.cli.restore import Restored, restore
+from voicefile.cli.restore_into_folder import IntoFolder
 from voicefile.crypto.primitives import SealingKeyPair
 
 RECORDINGS: Final = int(os.environ.get("VOICEFILE_BENCH_RESTORED", "10000"))
@@ -99,7 +100,7 @@ async def _measured(scratch: Path, pairs: list[SealingKeyPair]) -> list[Row]:
     copying, _ = await _timed(asyncio.to_thread(_copied, target, scratch / "copy"))
     place = Place(scratch / "restored")
     _now("restores")
-    restoring, restored = await _timed(restore(reading, place, root=root))
+    restoring, restored = await _timed(restore(reading, place, IntoFolder(place, root)))
     shutil.rmtree(target)
     begun_s = time.perf_counter()
     async with house_in(place.data, pairs, pins=PinPool) as again:

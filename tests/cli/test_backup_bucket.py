@@ -26,6 +26,7 @@ from voicefile.cli.look_at_backup import (
     restore_backup,
     verify_backups,
 )
+from voicefile.cli.restore_into_folder import IntoFolder
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.dumps.recipient import Recipient
 
@@ -120,7 +121,14 @@ async def test_a_drill_reads_it_and_leaves_its_report_there(
 
 async def test_what_was_filed_is_heard_after_a_restore_from_it(house: House, tmp_path: Path):
     pair, out = house.pairs[1], tmp_path / "restored"
-    code = await restore_backup(out, S3, str(house.key), root=house.root, pair=pair, at=None)
+    code = await restore_backup(
+        out,
+        S3,
+        str(house.key),
+        into=lambda place: contextlib.nullcontext(IntoFolder(place, house.root)),
+        pair=pair,
+        at=None,
+    )
     assert code == 0
     async with house_in(out, house.pairs) as again:
         assert await heard(again.stand.client, house.issued[0]) is not None
@@ -167,7 +175,9 @@ async def test_a_bucket_that_refuses_is_said_in_one_line(
     told = bucket.settings | {"VOICEFILE_BACKUP_S3_SECRET_KEY": secret}
     done = verified_by_command(house, tmp_path, told)
     assert done.returncode == 1
-    assert done.stderr.startswith("The target can't be reached, or refuses us: ")
+    assert done.stderr.startswith(
+        "The target, or the blob store, can't be reached, or refuses us: "
+    )
     assert len(done.stderr.splitlines()) == 1
     assert secret not in done.stderr
 

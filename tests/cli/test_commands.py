@@ -92,3 +92,20 @@ def test_the_secrets_of_a_new_tenant_are_told_and_not_kept(run, tmp_path):
     kept = [path for path in (tmp_path / "vault").rglob("*") if path.is_file()]
     assert kept
     assert not [path for path in kept if secret in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Give --root, to restore into the folder, or --engines, to restore into those.\n"),
+        (
+            ("--root", "root", "--engines", "services"),
+            "Give --root, to restore into the folder, or --engines, to restore into those.\n",
+        ),
+    ],
+)
+def test_a_restore_is_told_one_place(run, tmp_path, words, said):
+    new = tmp_path / "new"
+    finished = run("backup", "restore", str(new), "--from", "target", "--key", "key", *words)
+    assert (finished.returncode, finished.stderr) == (1, said)
+    assert not new.exists()

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from voicefile.cli.embedded import BARE
 from voicefile.cli.look_at_backup import restore_backup
 from voicefile.cli.place import NotRestored, Place
 from voicefile.cli.restore import NoRoot, NotEmpty, OtherRestore, restore
+from voicefile.cli.restore_into_folder import IntoFolder
 from voicefile.crypto.primitives import SealingKeyPair
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -95,7 +97,7 @@ async def test_a_folder_with_something_in_it_is_left_alone(house: House, tmp_pat
             used,
             str(house.place.backup),
             str(house.key),
-            root=house.root,
+            into=lambda place: nullcontext(IntoFolder(place, house.root)),
             pair=house.pairs[0],
             at=None,
         )
@@ -105,8 +107,9 @@ async def test_a_folder_with_something_in_it_is_left_alone(house: House, tmp_pat
 
 async def test_without_the_root_key_nothing_is_restored(house: House, tmp_path: Path):
     (tmp_path / "root").mkdir()
+    place = Place(tmp_path / "new")
     with pytest.raises(NoRoot):
-        await restore(house.reading(), Place(tmp_path / "new"), root=tmp_path / "root")
+        await restore(house.reading(), place, IntoFolder(place, tmp_path / "root"))
 
 
 async def test_old_epochs_versions_are_destroyed_in_the_restored_root(house: House, tmp_path: Path):

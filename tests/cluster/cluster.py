@@ -24,6 +24,7 @@ from tests.cluster.supervisor import Supervisor
 from tests.cluster.wires import Wires
 from tests.engines.certificates import certificate
 from tests.engines.environment import NotToBeHad
+from tests.engines.openbao import OpenBao
 from tests.engines.ports import choose_ports
 from tests.engines.process import Engine, write_private
 from tests.services.playback.telephone.pretended import prompts_folder
@@ -59,7 +60,10 @@ class ClusterDidNotStart(Exception):
 
 
 class Cluster:
-    """Started once; `settings` are more environment variables, for the services they name."""
+    """Started once; `settings` are more environment variables, for the services they name.
+
+    Root keys are in files, or in `bao`, which others start and stop.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Cluster:
         wired: bool = False,
         backed_up: bool = True,
         engines: Callable[[Path, Path], Engines] = Engines.private,
+        bao: OpenBao | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
@@ -85,7 +90,7 @@ class Cluster:
         }
         reserve_ports([*self.engines.all.values(), *self.everybody])
         self.wires = Wires(folder / "services") if wired else None
-        self.furniture = Furniture(self.engines)
+        self.furniture = Furniture(self.engines, bao)
         self.supervisor = Supervisor(self.everybody)
         self._doors_of: dict[str, int] = {}
 
@@ -133,6 +138,11 @@ class Cluster:
 
     def start(self) -> None:
         """Engines, what they have to know, services; all ready when it returns."""
+        self.furnish()
+        self.serve()
+
+    def furnish(self) -> None:
+        """All but the services."""
         certificate(self.certificates, "operator")
         for service in SERVICES:
             certificate(self.certificates, service)
@@ -140,6 +150,8 @@ class Cluster:
         self.engines.start()
         self._wire()
         self.furniture.arrange()
+
+    def serve(self) -> None:
         self.supervisor.start()
         self.launch(self.everybody)
         self.await_ready()

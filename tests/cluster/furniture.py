@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.engines.kafka import Kafka
 from tests.engines.mongo import Mongo
+from tests.engines.openbao import OpenBao
 from tests.engines.process import Engine
 from tests.engines.provision import provision_kafka, provision_mongo, provision_s3
 from tests.engines.s3 import REGION, S3
@@ -64,13 +65,14 @@ class Engines:
 class Furniture:
     """Arranged by the product's own commands; once more where an engine has lost everything."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, bao: OpenBao | None = None) -> None:
         self._engines = engines
+        self._bao = bao
         self._documents: Mapping[str, Mapping[str, str]] = {}
 
     @property
     def root(self) -> Path:
-        """The root keys, in files; a folder for each service that has one."""
+        """The root keys, if they are in files; a folder for each service that has one."""
         return self._engines.mongo.folder.parent / "root"
 
     def arrange(self) -> None:
@@ -123,6 +125,16 @@ class Furniture:
                 "VOICEFILE_BACKUP_S3_SECRET_KEY": s3.secret_key,
                 "VOICEFILE_BACKUP_S3_CA": str(s3.authority),
             }
-        if service in ROOTED:
-            found |= {"VOICEFILE_ROOT": "file", "VOICEFILE_ROOT_DIR": str(self.root / service)}
-        return found
+        return found | (self._root_of(service) if service in ROOTED else {})
+
+    def _root_of(self, service: str) -> dict[str, str]:
+        if self._bao is None:
+            return {"VOICEFILE_ROOT": "file", "VOICEFILE_ROOT_DIR": str(self.root / service)}
+        mount = self._bao.mount_of(service)
+        return {
+            "VOICEFILE_ROOT": "transit",
+            "VOICEFILE_TRANSIT_URL": self._bao.url,
+            "VOICEFILE_TRANSIT_MOUNT": mount,
+            "VOICEFILE_TRANSIT_TOKEN": self._bao.token_for(mount),
+            "VOICEFILE_TRANSIT_CA": str(self._bao.authority),
+        }

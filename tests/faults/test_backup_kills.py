@@ -28,6 +28,7 @@ from tests.cli.process import VOICEFILE
 from tests.faults.fittings import CHANGING, Clock, fitted
 from tests.faults.picture import picture
 from tests.faults.watched_files import watch
+from tests.services.backup.engines_in_folder import engines_in
 from tests.services.backup.house import DEPLOYMENT, House, a_house
 
 from voicefile.backup import app
@@ -41,6 +42,7 @@ from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.inprocess import BASE_URL
 from voicefile.cli.backup_targets import FOLDER, folder_rooms
 from voicefile.cli.place import Place
+from voicefile.cli.restore import restore
 from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.dumps.recipient import Recipient
@@ -221,6 +223,73 @@ def test_killed_again_and_again_a_restore_comes_to_its_end(house, disk, undistur
     kills = max(killed_again_and_again(partial(restoring, house, disk / "var")))
     assert kills > len(set(undisturbed[0]))
     assert asyncio.run(picture(Place(disk / "var"))) == undisturbed[1]
+
+
+def restoring_apart(house, disk, tell, **when):
+    """Its root key is where the engines have theirs."""
+    fuse = Fuse(tell, **when)
+    watch(disk / "beside", lambda name: fuse.step(name, "put"))
+    fittings = fitted(fuse, Clock(), None, {})
+    engines, beside = Place(disk / "engines"), Place(disk / "beside")
+    reading = house.reading(of=house.place.backup)
+
+    async def work():
+        with beside.held(for_restore=True):
+            async with engines_in(engines, fittings=fittings) as destination:
+                await restore(reading, beside, destination)
+
+    asyncio.run(work())
+
+
+async def made(engines):
+    """But for what killed runs leave: versions of the root key, and half a blob for the sweeper."""
+    return {
+        name: of
+        for name, of in (await picture(engines)).items()
+        if name != "root of auth" and not name.startswith("blobs/unfinished/")
+    }
+
+
+def furnished(house, disk):
+    roots = Place(disk / "engines").root("auth").parent
+    shutil.copytree(house.root, roots)
+    return Place(disk / "engines")
+
+
+@pytest.fixture(scope="module")
+def undisturbed_apart(house):
+    with a_disk() as disk:
+        engines = furnished(house, disk)
+        exit_code, steps = in_a_process(partial(restoring_apart, house, disk))
+        assert exit_code == 0
+        return steps, asyncio.run(made(engines))
+
+
+def test_a_restore_into_engines_goes_on_wherever_it_is_killed(house, disk, undisturbed_apart):
+    steps, wanted = undisturbed_apart
+    assert {"auth insert migrations", "auth delete migrations", "restore put blob"} <= set(steps)
+    counted = Counter()
+    for step in steps:
+        counted[step] += 1
+        if not (LONG or step.endswith(" migrations")):
+            continue
+        engines, at = furnished(house, disk), (step, counted[step])
+        ended, _ = in_a_process(partial(restoring_apart, house, disk, at=at))
+        assert ended == KILLED or "makes folder" in step, step
+        ended, _ = in_a_process(partial(restoring_apart, house, disk))
+        assert ended == 0, f"killed before {step}"
+        assert asyncio.run(made(engines)) == wanted, f"killed before {step}"
+        for folder in disk.iterdir():
+            shutil.rmtree(folder)
+
+
+def test_killed_again_and_again_a_restore_into_engines_comes_to_its_end(
+    house, disk, undisturbed_apart
+):
+    engines = furnished(house, disk)
+    kills = max(killed_again_and_again(partial(restoring_apart, house, disk)))
+    assert kills > len(set(undisturbed_apart[0]))
+    assert asyncio.run(made(engines)) == undisturbed_apart[1]
 
 
 class AsTheyAnswered(httpx.AsyncBaseTransport):

@@ -23,9 +23,10 @@ from voicefile.backup.take import Taken
 from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.backup_targets import FOLDER, folder_rooms
-from voicefile.cli.embedded import BARE, Around, embedded
+from voicefile.cli.embedded import BARE, Around, Fittings, embedded
 from voicefile.cli.place import Place
 from voicefile.cli.restore import restore
+from voicefile.cli.restore_into_folder import IntoFolder
 from voicefile.cli.restored import Restored
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.deeds.deed import Actor
@@ -105,9 +106,11 @@ class House:
     ) -> tuple[Place, Restored]:
         return await self.restored_by(self.reading(of=of), folder, **more)
 
-    async def restored_by(self, reading: Reading, folder: Path, **more) -> tuple[Place, Restored]:
+    async def restored_by(
+        self, reading: Reading, folder: Path, *, fittings: Fittings = BARE, **more
+    ) -> tuple[Place, Restored]:
         place = Place(folder)
-        return place, await restore(reading, place, root=self.root, **more)
+        return place, await restore(reading, place, IntoFolder(place, self.root, fittings), **more)
 
     async def erase(self, home: Company, recording: str) -> None:
         """One recording whose time is over; with a customer's last one, the customer."""

@@ -20,14 +20,18 @@ import typer
 from voicefile.chassis import event_loop
 
 if TYPE_CHECKING:
+    from voicefile.cli.look_at_backup import Into
     from voicefile.crypto.primitives import SealingKeyPair
 
 app = typer.Typer(no_args_is_help=True, help="Back the vault up, and get it back.")
 
 _ASK: Final = "-"
+_SOMEBODY: Final = (
+    "Somebody else writes there: another run, or a service. Stop that, and say it again."
+)
 Target = Annotated[
     str,
-    typer.Option("--from", help="The target's folder; or s3: the bucket VOICEFILE_BACKUP_S3_…."),
+    typer.Option("--from", help="The target's folder; s3 for the bucket VOICEFILE_BACKUP_S3_…."),
 ]
 Key = Annotated[str, typer.Option(help="Backup's public key, as `voicefile backup key` prints it.")]
 Secret = Annotated[
@@ -170,21 +174,47 @@ def verify(
 
 @app.command()
 def restore(
-    out: Annotated[Path, typer.Argument(help="An empty folder, which becomes the vault's.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="An empty folder: the vault's; with --engines, for the report alone."),
+    ],
     target: Target,
     key: Key,
-    root: Annotated[Path, typer.Option(help="The root key's folder, or its backup.")],
+    *,
+    root: Annotated[Path | None, typer.Option(help="The root key's folder, or its backup.")] = None,
+    engines: Annotated[
+        Path | None,
+        typer.Option(help="Into engines instead: a folder with a folder of settings of each."),
+    ] = None,
     secret: Secret = None,
     sheets: Sheets = None,
     at: Annotated[
         datetime | None, typer.Option(help="The newest backup at or before then (UTC).")
     ] = None,
 ) -> None:
-    """Restore a vault into an empty folder; say it again after it was interrupted."""
+    """Restore a vault where there is none; say it again after it was interrupted."""
     from voicefile.cli.look_at_backup import restore_backup
 
+    if (root is None) == (engines is None):
+        sys.exit("Give --root, to restore into the folder, or --engines, to restore into those.")
     pair = _joined(sheets) if sheets else _secret(secret)
-    _run(restore_backup(out, target, key, root=root, pair=pair, at=at))
+    into = _into_folder(root) if root is not None else _into_engines(engines)
+    _run(restore_backup(out, target, key, into=into, pair=pair, at=at))
+
+
+def _into_folder(root: Path) -> "Into":
+    from contextlib import nullcontext
+
+    from voicefile.cli.restore_into_folder import IntoFolder
+
+    return lambda place: nullcontext(IntoFolder(place, root))
+
+
+def _into_engines(engines: Path | None) -> "Into":
+    from voicefile.cli.apart.restore_into_engines import into_engines
+
+    assert engines is not None
+    return lambda _: into_engines(engines)
 
 
 def _said(error: Exception) -> str | None:
@@ -194,6 +224,7 @@ def _said(error: Exception) -> str | None:
     from voicefile.backup import errors
     from voicefile.blobstore.port import BlobStoreFull, BlobStoreUnavailable
     from voicefile.cli.restore import NoRoot, NotEmpty, OtherRestore
+    from voicefile.docstore.port import DocumentExists, VersionConflict
 
     words: dict[type[Exception], str] = {
         errors.Damaged: "The backup is damaged at {}. `voicefile backup verify` says what else is.",
@@ -201,17 +232,19 @@ def _said(error: Exception) -> str | None:
         errors.NothingToRestore: "There is no backup that old, or none at all.",
         errors.ListTooOld: "Tombstones are missing that a manifest knows of: find the newer list.",
         errors.KeyInvalid: "That key opens nothing here: {}.",
-        BlobStoreUnavailable: "The target can't be reached, or refuses us: {}.",
+        BlobStoreUnavailable: "The target, or the blob store, can't be reached, or refuses us: {}.",
         BlobStoreFull: "There is no room for it.",
         OtherDeployment: "The backup is of another deployment, or the root key is.",
         RootMissing: (
-            "The root key's folder lacks {}.root: this backup is from before the root key was "
-            "changed, or the folder is another vault's. Put the files of that time beside the "
-            "newer ones, and say it again."
+            "The root key lacks {}: this backup is from before the root key was changed, or the "
+            "root key is another vault's. In a folder, put the files (….root) of that time beside "
+            "the newer ones, and say it again."
         ),
         NoRoot: "That folder has no root key of auth and audit in it.",
-        OtherRestore: "There is a restore in that folder already. {}.",
-        NotEmpty: "That folder has something else in it. Choose an empty one.",
+        OtherRestore: "There is another restore there already. {}.",
+        NotEmpty: "{} has something else in it already. Choose another, or empty it.",
+        VersionConflict: _SOMEBODY,
+        DocumentExists: _SOMEBODY,
     }
     found = next((each for kind, each in words.items() if isinstance(error, kind)), None)
     return None if found is None else found.format(error)

@@ -235,6 +235,16 @@ class EngineSettings(BaseSettings):
         """Raises SettingsRefused naming everything the service can't do without."""
         self._require(service, [*_NEEDED[service], *self._needed_by_roots(service)])
 
+    @property
+    def root_place(self) -> tuple[object, ...]:
+        """Which root key it is, whoever may use it; two of the same place are one."""
+        match self.root:
+            case "transit":
+                return (self.transit_url, self.transit_mount)
+            case "pkcs11":
+                return (self.pkcs11_module, self.pkcs11_token)
+        return (self.root_dir,)
+
     def require_documents(self, service: str) -> None:
         """The same for a command that needs only the service's documents."""
         self._require(service, ["mongo_uri"])
@@ -242,6 +252,11 @@ class EngineSettings(BaseSettings):
     def require_store(self, service: str) -> None:
         """The same for a command that needs its root key as well."""
         self._require(service, ["mongo_uri", *self._needed_by_roots(service)])
+
+    def require_restore(self, service: str) -> None:
+        """The same for a restore: documents and root keys, and blobs as ingest has them."""
+        blobs = _BLOBS if service == "ingest" else ()
+        self._require(service, ["mongo_uri", *blobs, *self._needed_by_roots(service)])
 
     def _needed_by_roots(self, service: str) -> list[str]:
         if service not in ROOTED:
@@ -260,13 +275,13 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def read(kind: type[T]) -> T:
+def read(kind: type[T], *, folder: Path | None = None) -> T:
     """One kind of settings: from the environment, then from the folder of secrets.
 
-    Raises SettingsRefused.
+    `folder`: instead of the one that is set. Raises SettingsRefused.
     """
-    folder = os.environ.get(SECRETS_DIR) or None
-    if folder is not None and not Path(folder).is_dir():
+    folder = folder or _secrets_dir()
+    if folder is not None and not folder.is_dir():
         raise SettingsRefused(f"{SECRETS_DIR} names no folder that can be read.")
     # The constructor takes the folder, but no type checker sees that.
     make: Callable[..., T] = kind
@@ -281,6 +296,11 @@ def read(kind: type[T]) -> T:
         raise SettingsRefused(f"What is set can't be read: {error}.") from None
     except OSError:
         raise SettingsRefused(f"{SECRETS_DIR} can't be read.") from None
+
+
+def _secrets_dir() -> Path | None:
+    told = os.environ.get(SECRETS_DIR)
+    return Path(told) if told else None
 
 
 def read_settings() -> tuple[DeploymentSettings, EngineSettings]:

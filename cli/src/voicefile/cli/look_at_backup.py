@@ -3,6 +3,8 @@
 import datetime as dt
 import shutil
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -15,11 +17,14 @@ from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.cli.backup_targets import target_named
 from voicefile.cli.engine_settings import SettingsRefused
 from voicefile.cli.place import Place
-from voicefile.cli.restore import require_ours, restore
+from voicefile.cli.restore import Destination, require_ours, restore
 from voicefile.cli.restored import tell
 from voicefile.crypto.primitives import SealingKeyPair
 from voicefile.translog.errors import NoteInvalid
 from voicefile.translog.note import VerifierKey
+
+Into = Callable[[Place], AbstractAsyncContextManager[Destination]]
+"""Where a vault is to be made; the folder has what was begun, and the report."""
 
 
 async def list_backups(target: str, key: str) -> int:
@@ -60,7 +65,7 @@ async def restore_backup(
     target: str,
     key: str,
     *,
-    root: Path,
+    into: Into,
     pair: SealingKeyPair,
     at: dt.datetime | None,
 ) -> int:
@@ -74,7 +79,8 @@ async def restore_backup(
         deployment = found[-1].manifest.deployment if found else ""
         reading = Reading(repository, verifier, deployment=deployment, pair=pair)
         with place.held(for_restore=True):
-            restored = await restore(reading, place, root=root, at_s=at_s)
+            async with into(place) as destination:
+                restored = await restore(reading, place, destination, at_s=at_s)
     return tell(restored)
 
 

@@ -1,18 +1,17 @@
-"""Restore: a repository, a recipient's key and the root key make a vault in an empty folder.
+"""Restore: a repository, a recipient's key and the root key make a vault where there is none.
 
 Step by step, each whole or not at all, so that whoever is killed begins again where it was. Until
-the last step a mark in the folder keeps it from being served: only a vault that has the newest
-tombstones behind it may speak. The backup itself is only read.
+the last step a mark keeps it from being served: only a vault that has the newest tombstones behind
+it may speak. The backup itself is only read. Where a vault is made is a `Destination`: a folder, or
+the engines of services apart; what was begun, and the report, stand in a folder in any case.
 """
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -31,21 +30,19 @@ from voicefile.backup.events import RECORDING, TENANT
 from voicefile.backup.layers import Layers
 from voicefile.backup.manifest import Copied, Found
 from voicefile.backup.read_back import LATEST, Reading
-from voicefile.blobstore.filesystem import FilesystemBlobStore
 from voicefile.blobstore.port import BlobStore
 from voicefile.chassis.inprocess import in_process_client
 from voicefile.chassis.private_file import sync, unfinished, write_private
-from voicefile.cli.embedded import BARE, STORES, Fittings
+from voicefile.cli.embedded import STORES
 from voicefile.cli.engine_settings import read
 from voicefile.cli.place import Place
 from voicefile.cli.restored import Restored, Source
 from voicefile.contracts.deed.v1 import Action, Outcome
 from voicefile.contracts.deed.v1 import Deed as DeedMessage
-from voicefile.crypto.rootkey_file import FileRootKey
+from voicefile.crypto.rootkey import RootKey
 from voicefile.deeds.deed import Actor, Deed, Role
 from voicefile.docstore.migrations import MIGRATIONS
 from voicefile.docstore.port import Collection, DocStore
-from voicefile.docstore.sqlite import SqliteDocStore
 from voicefile.dumps.dump import pages
 from voicefile.dumps.segment import unpacked
 from voicefile.eventbus.memory import MemoryEventBus
@@ -60,25 +57,63 @@ SLACK_S: Final = 86_400
 
 
 class NotEmpty(Exception):
-    """The folder has something in it that is not of this restore."""
+    """Where the vault is to be is something that is not of this restore; the text says where."""
 
 
 class OtherRestore(Exception):
-    """The folder has a restore in it of another backup; the text says which way on there is."""
+    """There is a restore of another backup; the text says which way on there is."""
 
 
 class NoRoot(Exception):
     """The root key's folder has no root key of auth and audit."""
 
 
+class Destination(Protocol):
+    """Where a vault is made: each service's documents there whole or not at all, and kept shut."""
+
+    name: str
+    """Which it is, without a secret: a restore that was begun goes on in the same one."""
+    destroys_roots: bool
+    """Whether versions of the root key that nothing hangs on any more are destroyed: in a copy."""
+
+    async def begin(self, manifest: str) -> None:
+        """Shuts it, for this manifest's restore alone. Raises NotEmpty, OtherRestore."""
+
+    async def bring_root(self) -> None:
+        """Afterwards the root key is there. Raises NoRoot."""
+
+    async def root(self, service: str) -> RootKey:
+        """The root key of auth or audit."""
+
+    async def has(self, service: str) -> bool:
+        """Whether the service's documents are all there."""
+
+    def making(self, service: str) -> AbstractAsyncContextManager[DocStore]:
+        """Its store, empty. It has the documents when the block is left, unless by an error."""
+
+    async def forget(self, service: str) -> None:
+        """Does away with its documents."""
+
+    def made(self, service: str) -> AbstractAsyncContextManager[DocStore]:
+        """Its store, with the documents it has."""
+
+    async def blobs(self) -> BlobStore:
+        """Where its recordings go."""
+
+    async def open(self) -> None:
+        """Lets it be served: everything is there. Auth last, without whom nothing happens."""
+
+    async def opened(self) -> bool:
+        """Whether it was opened, and may be served by now, though the mark is still there."""
+
+
 async def restore(
     reading: Reading,
     place: Place,
+    destination: Destination,
     *,
-    root: Path,
     at_s: float = LATEST,
     now_s: Callable[[], float] = time.time,
-    fittings: Fittings = BARE,
 ) -> Restored:
     """Step by step, or on from where an earlier run was killed.
 
@@ -88,29 +123,29 @@ async def restore(
     """
     before = _report(place)
     if before is not None and not place.restoring.exists():
-        return await _told_again(before, reading, at_s=at_s)
-    found = await _begin(reading, place, at_s=at_s)
+        return await _told_again(before, reading, destination, at_s=at_s)
+    found = await _begin(reading, place, destination, at_s=at_s)
+    if before is not None and await destination.opened():
+        return _through(place, before)
     erased, source = await _erased(reading, found)
+    await destination.begin(found.note.sha256)
     if before is None or before.source != source:
         # What was erased after its tombstones were read would be there: auth is made anew.
-        _forget_store("auth", place)
-    _copy_root(root, place)
-    await _require_log_root(await reading.dump(found, "audit"), place)
+        await destination.forget("auth")
+    await destination.bring_root()
+    await _require_log_root(await reading.dump(found, "audit"), destination)
     for service in AS_THEY_ARE:
-        if not place.documents(service).exists():
-            dump = await reading.dump(found, service)
-            await _bring_documents(dump, service, place, fittings=fittings)
-    if not place.documents("auth").exists():
-        making = _Making(reading, found, source, place, fittings)
+        if not await destination.has(service):
+            await _bring_documents(await reading.dump(found, service), service, destination)
+    if not await destination.has("auth"):
+        making = _Making(reading, found, source, place, destination)
         await _bring_auth(making, erased, now_s=now_s)
     restored = _report(place)
-    assert restored is not None, "written before auth's store got its name"
-    await _bring_blobs(reading, place, restored, fittings=fittings)
+    assert restored is not None, "written before auth's store was whole"
+    await _bring_blobs(reading, destination, restored)
     write_private(place.restored, msgspec.json.encode(restored))
-    # Last: from here on the folder is a vault.
-    place.restoring.unlink()
-    sync(place.data)
-    return restored
+    await destination.open()
+    return _through(place, restored)
 
 
 @dataclass(frozen=True)
@@ -121,7 +156,7 @@ class _Making:
     found: Found
     source: Source
     place: Place
-    fittings: Fittings
+    destination: Destination
 
 
 def require_ours(place: Place) -> None:
@@ -131,7 +166,7 @@ def require_ours(place: Place) -> None:
     # A mark that was begun and has no name yet is of whoever was killed in the very first step.
     ours = {"lock", unfinished(place.restoring).name}
     if any(path.name not in ours for path in place.data.iterdir()):
-        raise NotEmpty
+        raise NotEmpty("The folder")
 
 
 def _report(place: Place) -> Restored | None:
@@ -142,14 +177,17 @@ def _report(place: Place) -> Restored | None:
         return None
 
 
-async def _told_again(before: Restored, reading: Reading, *, at_s: float) -> Restored:
+async def _told_again(
+    before: Restored, reading: Reading, destination: Destination, *, at_s: float
+) -> Restored:
     """Whoever was killed before the report was read says it again. Raises NotEmpty."""
-    if before.source.note != (await reading.manifest(at_s=at_s)).note.sha256:
-        raise NotEmpty
+    same = before.source.note == (await reading.manifest(at_s=at_s)).note.sha256
+    if not same or before.into not in {"", destination.name} or not await destination.opened():
+        raise NotEmpty("The folder")
     return before
 
 
-async def _begin(reading: Reading, place: Place, *, at_s: float) -> Found:
+async def _begin(reading: Reading, place: Place, destination: Destination, *, at_s: float) -> Found:
     """The manifest that the folder is for: the one it was begun with, however old by now."""
     require_ours(place)
     if place.restoring.exists():
@@ -157,40 +195,28 @@ async def _begin(reading: Reading, place: Place, *, at_s: float) -> Found:
         found = await reading.noted(mark["manifest"])
         if found is None:
             raise OtherRestore("The backup it was begun with is gone: choose an empty folder")
+        if mark.get("into", destination.name) != destination.name:
+            raise OtherRestore("It goes on where it was begun; or choose an empty folder")
         if at_s != LATEST and await reading.manifest(at_s=at_s) != found:
             raise OtherRestore("Leave out --at to go on with it, or choose an empty folder")
         return found
     found = await reading.manifest(at_s=at_s)
     place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(place.restoring, msgspec.json.encode({"manifest": found.note.sha256}))
+    mark = {"manifest": found.note.sha256, "into": destination.name}
+    write_private(place.restoring, msgspec.json.encode(mark))
     return found
 
 
-def _copy_root(root: Path, place: Place) -> None:
-    """The root key's files; what is not needed any more is destroyed in the copy, later.
-
-    Anew until auth's store is there: whoever gave the wrong ones the first time gives others now.
-    """
-    if place.documents("auth").exists():
-        return
-    if not all(any((root / service).glob("*.root")) for service in ("auth", "audit")):
-        raise NoRoot
-    target = place.root("auth").parent
-    fresh = target.with_name(".root.new")
-    for leftover in (fresh, target):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for service in ("auth", "audit"):
-        (fresh / service).mkdir(mode=0o700, parents=True)
-        for file in (root / service).glob("*.root"):
-            write_private(fresh / service / file.name, file.read_bytes())
-    fresh.chmod(0o700)
-    fresh.rename(target)
+def _through(place: Place, restored: Restored) -> Restored:
+    # Last: from here on it is a vault.
+    place.restoring.unlink()
     sync(place.data)
+    return restored
 
 
-async def _require_log_root(dump: Layers, place: Place) -> None:
+async def _require_log_root(dump: Layers, destination: Destination) -> None:
     """Of the key that signs the logs: without it audit would not start. Raises RootMissing."""
-    there = await FileRootKey(place.root("audit")).versions()
+    there = await (await destination.root("audit")).versions()
     async for item in dump.items(KEYS.name):
         version = record_of(unpacked(item), LogKey).root_version
         if version not in there:
@@ -227,10 +253,10 @@ def _erased_in(segment: Segment) -> list[str]:
     ]
 
 
-async def _bring_documents(dump: Layers, service: str, place: Place, *, fittings: Fittings) -> None:
+async def _bring_documents(dump: Layers, service: str, destination: Destination) -> None:
     await dump.check()
     by_name = {each.name: each for each in (*STORES[service].collections, MIGRATIONS)}
-    async with _store_in_the_making(service, place, fittings) as store:
+    async with destination.making(service) as store:
         for kind in await dump.kinds():
             await _insert_all(store, by_name[kind], dump)
 
@@ -246,84 +272,57 @@ async def _insert_all(store: DocStore, collection: Collection, dump: Layers) -> 
 
 
 async def _bring_auth(making: _Making, erased: Erased, *, now_s: Callable[[], float]) -> None:
-    reading, found, place = making.reading, making.found, making.place
+    reading, found, destination = making.reading, making.found, making.destination
     dump, keys = await reading.dump(found, "auth"), await reading.keys()
     await dump.check()
     await keys.check()
-    async with _store_in_the_making("auth", place, making.fittings) as store:
-        ports = await _ports(store, place, found.manifest.deployment, now_s=now_s)
+    async with destination.making("auth") as store:
+        root = await destination.root("auth")
+        ports = ports_over(store, root, found.manifest.deployment, now_s=now_s)
         done = await bring_back(dump.items, keys.items, erased, ports=ports)
+        while destination.destroys_roots and done.roots_left:
+            # Nobody else would: what was erased hangs on them in copies from before.
+            await root.destroy_version(done.roots_left[-1])
+            done.roots_left.pop()
         operator = Actor("", Role.ROLE_OPERATOR)
         about = found.note.named.address
         await ports.deeds.record(
             Deed(actor=operator, action=Action.ACTION_BACKUP_RESTORED, object_id=about)
         )
-        # Before the store gets its name: a store that is there has its report.
+        # Before the store is whole: one that is has its report.
         made = found.manifest
-        restored = Restored(made.n, made.taken_at_s, made.deployment, making.source, done)
-        write_private(place.restored, msgspec.json.encode(restored))
+        restored = Restored(
+            made.n, made.taken_at_s, made.deployment, making.source, done, into=destination.name
+        )
+        write_private(making.place.restored, msgspec.json.encode(restored))
 
 
-async def _ports(
-    store: DocStore, place: Place, deployment: str, *, now_s: Callable[[], float]
+def ports_over(
+    store: DocStore, root: RootKey, deployment: str, *, now_s: Callable[[], float]
 ) -> Ports:
+    """Auth's, over a store in the making: what brings documents back is auth's own code."""
     service = auth.build(
         read(AuthSettings),
         deployment=deployment,
         docs=store,
         bus=MemoryEventBus(),
-        root=FileRootKey(place.root("auth")),
+        root=root,
         client=in_process_client({}),
-        on_failure=_give_up,
+        on_failure=give_up,
         now_s=now_s,
     )
     ports: Ports = service.public.state.ports
     return ports
 
 
-@asynccontextmanager
-async def _store_in_the_making(
-    service: str, place: Place, fittings: Fittings
-) -> AsyncIterator[DocStore]:
-    """A store that gets its name when it is full: one that was killed is begun anew."""
-    path = place.documents(service)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    # The journal of one that had the name before would be read into this one.
-    _forget_store(service, place)
-    for leftover in path.parent.glob(f"{fresh.name}*"):
-        leftover.unlink()
-    plan = STORES[service]
-    store = await SqliteDocStore.open(fresh, (*plan.collections, MIGRATIONS), on_broken=_give_up)
-    try:
-        yield fittings.documents(service, store)
-    finally:
-        await store.close()
-    sync(fresh)
-    fresh.rename(path)
-    sync(path.parent)
-
-
-def _forget_store(service: str, place: Place) -> None:
-    path = place.documents(service)
-    # Itself first: what its journal alone still holds is nothing that anybody opens.
-    for leftover in (path, *path.parent.glob(f"{path.name}-*")):
-        leftover.unlink(missing_ok=True)
-
-
-async def _bring_blobs(
-    reading: Reading, place: Place, restored: Restored, *, fittings: Fittings
-) -> None:
+async def _bring_blobs(reading: Reading, destination: Destination, restored: Restored) -> None:
     """The blobs that a document names; of erased recordings none does.
 
     By the newest manifest, which lists all that an older one does.
     """
-    blobs = fittings.blobs("restore", FilesystemBlobStore(place.blobs))
-    await blobs.sweep_unfinished(0)
+    blobs = await destination.blobs()
     restored.blobs, restored.blobs_missing = 0, []
-    plan = STORES["auth"]
-    store = await SqliteDocStore.open(place.documents("auth"), (*plan.collections, MIGRATIONS))
-    try:
+    async with destination.made("auth") as store:
         copied = {copy.blob: copy async for copy in reading.copies(await reading.manifest())}
         batch: list[Copied] = []
         async for name in _named(store):
@@ -336,8 +335,6 @@ async def _bring_blobs(
                 await _bring_together(reading, blobs, batch, restored)
                 batch = []
         await _bring_together(reading, blobs, batch, restored)
-    finally:
-        await store.close()
 
 
 async def _bring_together(
@@ -370,5 +367,6 @@ async def _named(store: DocStore) -> AsyncIterator[str]:
             yield name
 
 
-def _give_up(error: Exception) -> None:
-    raise SystemExit(f"The folder can't be written: {type(error).__name__}")
+def give_up(error: Exception) -> None:
+    """Whatever is made can't be trusted to be there."""
+    raise SystemExit(f"What is restored can't be written: {type(error).__name__}")

@@ -29,6 +29,8 @@ class Restored:
     """What it is called, and has to be called again: its keys are bound to the name."""
     source: Source
     auth: BroughtBack
+    into: str = ""
+    """The destination's name."""
     blobs: int = 0
     blobs_missing: list[str] = field(default_factory=list)
     """Blobs that documents name and the backup does not have, or not whole."""
@@ -57,6 +59,7 @@ def said(restored: Restored) -> str:
     lines += _missing("without a key", done.without_keys)
     lines += _missing("refused: carries no seal of ours", done.refused)
     lines += _missing("blob missing", restored.blobs_missing)
+    lines += _missing("root version left, nothing here hangs on it", done.roots_left)
     return "\n".join((*lines, ""))
 
 

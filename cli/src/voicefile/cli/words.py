@@ -8,7 +8,7 @@ from voicefile.cli.engine_settings import SettingsRefused
 from voicefile.cli.place import AlreadyRunning, NotRestored
 from voicefile.crypto.rootkey import RootUnavailable
 from voicefile.docstore.migrations import MigrationsDisagree
-from voicefile.docstore.port import StoreIsNewer, StoreUnavailable
+from voicefile.docstore.port import StoreIsNewer, StoreIsShut, StoreUnavailable
 from voicefile.dumps.errors import RecipientsMissing
 
 _WORDS: Final[dict[type[Exception], Callable[[Exception], str]]] = {
@@ -21,6 +21,9 @@ _WORDS: Final[dict[type[Exception], Callable[[Exception], str]]] = {
         "A restore into this folder was not finished. Say `voicefile backup restore` again."
     ),
     PortTaken: lambda taken: f"{taken}. Stop that, or choose another port.",
+    StoreIsShut: lambda _: (
+        "A restore into this database was not finished. Say `voicefile backup restore` again."
+    ),
     StoreIsNewer: lambda other: f"The store was left by other code: {other}.",
     MigrationsDisagree: lambda other: f"The store was left by other code: {other}.",
     StoreUnavailable: lambda _: (

@@ -10,9 +10,9 @@ from voicefile.auth.dumping.back_up_keys import SLIPS
 from voicefile.auth.dumping.bring_back import bring_back
 from voicefile.auth.dumping.brought_back import Erased
 from voicefile.auth.store import ACCESS, PRINCIPALS, TENANTS
-from voicefile.cli.embedded import BARE
 from voicefile.cli.place import Place
-from voicefile.cli.restore import _ports, _store_in_the_making
+from voicefile.cli.restore import ports_over
+from voicefile.cli.restore_into_folder import IntoFolder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,12 +29,11 @@ async def house(tmp_path_factory) -> AsyncIterator[House]:
 async def brought_back(house: House, folder, documents, keys):
     """A restore of auth alone, from whatever somebody puts in its way."""
     place = Place(folder)
-    place.root("auth").mkdir(parents=True)
-    for file in (house.root / "auth").glob("*.root"):
-        (place.root("auth") / file.name).write_bytes(file.read_bytes())
-        (place.root("auth") / file.name).chmod(0o600)
-    async with _store_in_the_making("auth", place, BARE) as store:
-        ports = await _ports(store, place, "test", now_s=house.clock)
+    place.data.mkdir(parents=True)
+    into = IntoFolder(place, house.root)
+    await into.bring_root()
+    async with into.making("auth") as store:
+        ports = ports_over(store, await into.root("auth"), "test", now_s=house.clock)
         return await bring_back(documents, keys, Erased(), ports=ports)
 
 

@@ -5,9 +5,10 @@ two instances may run it side by side. A step that was released is never changed
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from voicefile.docstore.port import (
     Collection,
@@ -16,11 +17,15 @@ from voicefile.docstore.port import (
     Document,
     DocumentExists,
     StoreIsNewer,
+    StoreIsShut,
+    Value,
 )
 
 MIGRATIONS = Collection("migrations", silent=True)
 """Which steps this store has behind it. To be declared by every service that has steps."""
 
+SHUT: Final = "shut"
+"""The id of the record that shuts a store."""
 _STEPS_MAX = 10_000
 
 
@@ -37,14 +42,24 @@ class Step:
     run: Callable[[DocStore], Awaitable[None]]
 
 
+def shutting(about: Mapping[str, Value]) -> Document:
+    """A record that shuts a store to all code while it is there, and what else it is to say.
+
+    Its number is above every step's: code that knows of no shut stores takes it for newer.
+    """
+    return Document(SHUT, "", {"number": _STEPS_MAX, "name": SHUT, **about})
+
+
 async def outstanding(store: DocStore, steps: Sequence[Step]) -> list[Step]:
-    """The steps still to be run, in order. Raises StoreIsNewer, MigrationsDisagree."""
+    """The steps still to be run, in order. Raises StoreIsNewer, StoreIsShut, MigrationsDisagree."""
     if [step.number for step in steps] != list(range(1, len(steps) + 1)):
         raise MigrationsDisagree("steps are numbered from 1 without a gap")
     done = {
         document.body["number"]: document.body["name"]
         for document in await store.scan(MIGRATIONS, limit=_STEPS_MAX)
     }
+    if done.get(_STEPS_MAX) == SHUT:
+        raise StoreIsShut("it is being made")
     newer = [number for number in done if isinstance(number, int) and number > len(steps)]
     if newer:
         raise StoreIsNewer(f"step {max(newer)} is done, this code knows {len(steps)}")

@@ -13,6 +13,7 @@ a deleted document still carried stays until it is published.
     ├── ForeignTenant      a tenant's view was handed another tenant's document
     ├── MarkUnknown        nobody can say any more what has changed since
     ├── StoreIsNewer       newer code has written this store; ours would misread it
+    │   └── StoreIsShut    it is being made: not to be served by any code, until that is through
     ├── StoreUnavailable   the store can't be reached now; nothing was stored, try later
     └── StoreBroken        the disk refused; nothing is written any more until a new start
 
@@ -57,6 +58,10 @@ class MarkUnknown(DocStoreError):
 
 class StoreIsNewer(DocStoreError):
     """Newer code has written this store; to go on would misread or harm it."""
+
+
+class StoreIsShut(StoreIsNewer):
+    """What is stored is not whole yet: whoever makes it has to come to an end first."""
 
 
 class StoreUnavailable(DocStoreError):

@@ -90,7 +90,7 @@ async def bring_back(documents: Items, keys: Items, erased: Erased, *, ports: Po
     await returning.access()
     await returning.remains()
     await returning.left()
-    await returning.forget_old_roots()
+    await returning.old_roots()
     return returning.done
 
 
@@ -360,12 +360,10 @@ class _Returning:
         body = {"tenant": tenant, "credential": credential}
         await self._ports.store.insert(DIRECTORY, Document(locator, tenant, body))
 
-    async def forget_old_roots(self) -> None:
-        """Versions that only epochs of the past hung on: nobody else would destroy them."""
-        root = self._ports.custody.root
-        for version in await root.versions():
-            if version not in self._lasting | {self._period}:
-                await root.destroy_version(version)
+    async def old_roots(self) -> None:
+        """Versions that only epochs of the past hung on: who restores knows whether they may go."""
+        versions, used = await self._ports.custody.root.versions(), self._lasting | {self._period}
+        self.done.roots_left = [each for each in versions if each not in used]
 
 
 class _KeyMissing(Exception):

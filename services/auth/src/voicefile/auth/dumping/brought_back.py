@@ -44,3 +44,5 @@ class BroughtBack:
     """Recordings that stand in the dump and whose keys are in no key backup any more."""
     refused: list[str] = field(default_factory=list)
     """Documents that carried no MAC of ours."""
+    roots_left: list[str] = field(default_factory=list)
+    """Versions of the root key that nothing here hangs on, and that were not destroyed."""
