@@ -45,6 +45,8 @@ GROWTH_MAX = 1.2
 SETTLES_S, SETTLES_S_MAX, ROUNDS_TO_SETTLE = 20, 600, 3
 """Until services that stood still have their leases and connections again, and then until they
 answer all that is asked, so often in a row."""
+CODE_S = 31
+"""Until staff's next one-time code: whoever was let in and then turned away has used up theirs."""
 SEQUENCED_S_MAX = 120.0
 SETTINGS = {"VOICEFILE_AUTH_EXPIRE_EVERY_S": "3600"}
 """All that a new company has is gone through twice, minutes after it was opened. The stand-in for
@@ -282,7 +284,7 @@ async def _settled(subject: Subject) -> None:
     await asyncio.sleep(SETTLES_S)
     async with asyncio.timeout(SETTLES_S_MAX):
         while not await _served(_all_of_it(subject)):
-            await asyncio.sleep(1)
+            await asyncio.sleep(CODE_S)
 
 
 async def _all_of_it(subject: Subject) -> None:
