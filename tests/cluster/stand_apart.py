@@ -19,9 +19,8 @@ from voicefile.chassis.service import Service
 from voicefile.cli.embedded import STORES
 from voicefile.cli.place import Place
 from voicefile.cli.stores import open_store
-from voicefile.docstore.port import Collection, DocStore, Document
-
-PAGE = 500
+from voicefile.docstore.port import DocStore
+from voicefile.dumps.dump import pages
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ async def _copy_documents(service: str, store: DocStore, place: Place, tenants: 
         for collection in STORES[service].collections:
             found = [
                 replace(each, version=0)
-                async for each in _all(store, collection)
+                async for each in pages(store, collection)
                 if each.tenant in tenants or not _is_id(each.tenant)
             ]
             await copy.insert_many(collection, found)
@@ -97,7 +96,7 @@ async def _blobs_of(auth: DocStore, tenants: set[str]) -> set[str]:
     [access] = [each for each in STORES["auth"].collections if each.name == "access"]
     return {
         name
-        async for document in _all(auth, access)
+        async for document in pages(auth, access)
         if document.tenant in tenants
         for name in document.body["blob_names"]
     }
@@ -107,14 +106,6 @@ async def _copy_blobs(blobs: BlobStore, place: Place, names: set[str]) -> None:
     copies = FilesystemBlobStore(place.blobs)
     for name in names:
         await copies.put(name, blobs.stream(name, 0, await blobs.size(name)))
-
-
-async def _all(store: DocStore, collection: Collection) -> AsyncIterator[Document]:
-    after = ""
-    while page := await store.scan(collection, after=after, limit=PAGE):
-        for document in page:
-            yield document
-        after = page[-1].id
 
 
 @asynccontextmanager

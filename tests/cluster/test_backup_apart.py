@@ -6,7 +6,7 @@ Into a folder, and into other engines, which other services then stand on.
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +47,11 @@ class BackedUp:
     said: str
 
 
-def ordered(cluster: Cluster) -> str:
-    """By an operator, with backup's own settings."""
-    [replica] = cluster.replicas["backup"]
+def said(told: Mapping[str, str], *command: str) -> str:
+    """By `voicefile backup`, to whoever is told no more than that."""
     done = subprocess.run(
-        [str(VOICEFILE), "backup", "run"],
-        env={"PATH": os.environ["PATH"], **replica.environment()},
+        [str(VOICEFILE), "backup", *command],
+        env={"PATH": os.environ["PATH"], **told},
         capture_output=True,
         text=True,
         timeout=300,
@@ -60,6 +59,12 @@ def ordered(cluster: Cluster) -> str:
     )
     assert done.returncode == 0, (done.stdout, done.stderr)
     return done.stdout
+
+
+def ordered(cluster: Cluster) -> str:
+    """By an operator, with backup's own settings."""
+    [replica] = cluster.replicas["backup"]
+    return said(replica.environment(), "run")
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -109,20 +114,11 @@ async def test_what_was_filed_in_the_cluster_is_heard_in_a_vault_that_was_restor
             assert await heard(again.stand.client, backed_up.filed) is not None
 
 
-def said(cluster: Cluster, *command: str) -> str:
-    """By an operator who can read the target, and knows of nothing else."""
+def target_of(cluster: Cluster) -> dict[str, str]:
+    """What somebody is told who can read it, and knows of nothing else."""
     told = cluster.replicas["backup"][0].environment()
     target = {name: value for name, value in told.items() if name.startswith(f"{OF_BACKUP}S3_")}
-    done = subprocess.run(
-        [str(VOICEFILE), "backup", *command],
-        env={"PATH": os.environ["PATH"], "VOICEFILE_DEPLOYMENT": DEPLOYMENT, **target},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    return done.stdout
+    return {"VOICEFILE_DEPLOYMENT": DEPLOYMENT, **target}
 
 
 def settings_of(cluster: Cluster, folder: Path) -> Path:
@@ -173,7 +169,7 @@ async def test_a_vault_with_its_root_in_a_transit_engine_goes_on_over_other_engi
         engines = settings_of(other, tmp_path / "settings")
         command = ["restore", str(tmp_path / "beside"), "--from", S3, "--key", str(key)]
         command += ["--engines", str(engines), "--secret", str(secret)]
-        report = await asyncio.to_thread(said, lost, *command)
+        report = await asyncio.to_thread(said, target_of(lost), *command)
         assert "recordings   1\n" in report, report
         assert report.count("root version left") == 1, "the lost vault's period"
         await asyncio.to_thread(other.serve)

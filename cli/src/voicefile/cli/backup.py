@@ -195,26 +195,24 @@ def restore(
     """Restore a vault where there is none; say it again after it was interrupted."""
     from voicefile.cli.look_at_backup import restore_backup
 
-    if (root is None) == (engines is None):
-        sys.exit("Give --root, to restore into the folder, or --engines, to restore into those.")
+    into = _into(root, engines)
     pair = _joined(sheets) if sheets else _secret(secret)
-    into = _into_folder(root) if root is not None else _into_engines(engines)
     _run(restore_backup(out, target, key, into=into, pair=pair, at=at))
 
 
-def _into_folder(root: Path) -> "Into":
+def _into(root: Path | None, engines: Path | None) -> "Into":
     from contextlib import nullcontext
 
     from voicefile.cli.restore_into_folder import IntoFolder
 
-    return lambda place: nullcontext(IntoFolder(place, root))
+    if root is not None and engines is None:
+        return lambda place: nullcontext(IntoFolder(place, root))
+    if engines is not None and root is None:
+        # A vault in a folder needs no engine's client.
+        from voicefile.cli.apart.restore_into_engines import into_engines
 
-
-def _into_engines(engines: Path | None) -> "Into":
-    from voicefile.cli.apart.restore_into_engines import into_engines
-
-    assert engines is not None
-    return lambda _: into_engines(engines)
+        return lambda _: into_engines(engines)
+    sys.exit("Give --root, to restore into the folder, or --engines, to restore into those.")
 
 
 def _said(error: Exception) -> str | None:

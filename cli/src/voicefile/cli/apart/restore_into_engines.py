@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from voicefile.auth.store import TENANTS
@@ -18,14 +17,12 @@ from voicefile.chassis.settings import DeploymentSettings
 from voicefile.cli.apart.engines import Engines, Token
 from voicefile.cli.embedded import STORES
 from voicefile.cli.engine_settings import ROOTED, EngineSettings, SettingsRefused, read, variable
-from voicefile.cli.restore import NotEmpty, OtherRestore, give_up
+from voicefile.cli.restore import AS_THEY_ARE, NotEmpty, OtherRestore, give_up
 from voicefile.crypto.primitives import sha256
 from voicefile.crypto.rootkey import RootKey
 from voicefile.docstore.migrations import MIGRATIONS, SHUT, shutting
 from voicefile.docstore.port import Collection, DocStore, Document, VersionConflict
-
-_OTHERS: Final = tuple(service for service in STORES if service != "auth")
-_PAGE: Final = 200
+from voicefile.dumps.dump import pages
 
 
 class IntoEngines:
@@ -48,7 +45,7 @@ class IntoEngines:
         self._blobs: BlobStore | None = None
 
     async def begin(self, manifest: str) -> None:
-        for service in ("auth", *_OTHERS):
+        for service in ("auth", *AS_THEY_ARE):
             record = await self._record(service)
             if record is None:
                 await self._shut(service, manifest)
@@ -93,7 +90,7 @@ class IntoEngines:
         await self._say(service, self._records[service], {"whole": False})
         store = await self._store(service)
         for collection in _collections(service):
-            async for document in _all(store, collection):
+            async for document in pages(store, collection):
                 if document.id != SHUT:
                     await _remove(store, collection, document)
 
@@ -109,7 +106,7 @@ class IntoEngines:
     async def open(self) -> None:
         # Said first, so that whoever goes on knows an opened store from one that was lost.
         await self._say("auth", self._records["auth"], {"opening": True})
-        for service in (*_OTHERS, "auth"):
+        for service in (*AS_THEY_ARE, "auth"):
             await (await self._store(service)).delete(MIGRATIONS, self._records.pop(service))
 
     async def opened(self) -> bool:
@@ -137,14 +134,6 @@ class IntoEngines:
 
 def _collections(service: str) -> tuple[Collection, ...]:
     return (*STORES[service].collections, MIGRATIONS)
-
-
-async def _all(store: DocStore, collection: Collection) -> AsyncIterator[Document]:
-    after = ""
-    while page := await store.scan(collection, after=after, limit=_PAGE):
-        for document in page:
-            yield document
-        after = page[-1].id
 
 
 async def _remove(store: DocStore, collection: Collection, document: Document) -> None:
