@@ -23,6 +23,7 @@ from voicefile.auth.store import (
     Tenant,
 )
 from voicefile.auth.tenants.administer import set_rules, set_scope
+from voicefile.auth.tenants.change_tenant import tenant_of
 from voicefile.auth.tenants.open_tenant import change_reseller, open_reseller
 from voicefile.auth.tenants.scopes import Scope
 from voicefile.crypto.keyring import KeyNamespace
@@ -167,6 +168,37 @@ async def test_what_a_reseller_rules_reaches_what_is_kept_already(vault):
     await change_reseller(reseller, changed, by=Actor.service(), ports=vault.ports)
     assert await applied(vault) == 1
     assert await dates(vault, partner.tenant) == {said["recording_id"]: "2027-02-04"}
+
+
+async def test_a_new_tenants_recordings_are_not_gone_through(vault):
+    partner = await vault.partner(await vault.tenant())
+    await vault.issued(partner)
+    opened = await tenant_of(partner.tenant, ports=vault.ports)
+    assert await applied(vault) == 0
+    assert await tenant_of(partner.tenant, ports=vault.ports) == opened
+    assert not await vault.deeds("RETENTION_APPLIED")
+
+
+async def test_rules_changed_back_before_anybody_looked_reach_what_was_filed_between(vault):
+    partner = await vault.partner(await vault.tenant())
+    await rule(vault, partner.tenant, retention_days={"contract": 100})
+    await applied(vault)
+    await rule(vault, partner.tenant, retention_days={"contract": 2_000})
+    said = await vault.issued(partner)
+    await rule(vault, partner.tenant, retention_days={"contract": 100})
+    assert await applied(vault) == 1
+    assert await dates(vault, partner.tenant) == {said["recording_id"]: "2027-04-25"}
+
+
+async def test_a_resellers_rules_changed_back_reach_what_was_filed_between(vault):
+    short, long = (PolicyRules(retention_days={"contract": days}) for days in (10, 20))
+    reseller = await open_reseller("r", short, by=Actor.service(), ports=vault.ports)
+    partner = await vault.partner(await vault.tenant(reseller=reseller))
+    await change_reseller(reseller, long, by=Actor.service(), ports=vault.ports)
+    said = await vault.issued(partner)
+    await change_reseller(reseller, short, by=Actor.service(), ports=vault.ports)
+    assert await applied(vault) == 1
+    assert await dates(vault, partner.tenant) == {said["recording_id"]: "2027-01-25"}
 
 
 async def test_what_was_filed_meanwhile_under_the_older_rules_is_reached_as_well(vault):

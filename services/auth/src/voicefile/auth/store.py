@@ -294,6 +294,7 @@ class Tenant(Struct, frozen=True, omit_defaults=True):
     version: int = 1
     """Grows with each change that others are told; it is the policy version of a recording."""
     applied: Applied | None = None
+    """None: its rules changed, and nobody has gone through its recordings since."""
     delete_day: int = 0
     """Closed: the day on which it is erased for good, as an ordinal; it can come back before."""
     mac: bytes = b""

@@ -1,15 +1,15 @@
 """Applying retention: recordings that are kept already get the dates that changed rules give them.
 
-Which rules they follow stands in the tenant as a digest. While it differs from the rules there
-are, all of the tenant's documents are gone through: at once, and once more when nothing that was
-filed under the older rules is on its way any more. A run that was killed begins again, and writes
-only what is not as it should be.
+Which rules they follow stands in the tenant as a digest, from its opening on; changed rules take
+it away, so that rules changed back are seen as well. While it is not that of the rules there are,
+all of the tenant's documents are gone through: at once, and once more when nothing that was filed
+under the older rules is on its way any more. A run that was killed begins again, and writes only
+what is not as it should be.
 """
 
 import asyncio
 from contextlib import suppress
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -21,15 +21,13 @@ from voicefile.auth.settings import WRITE_S_MAX
 from voicefile.auth.store import ACCESS, Applied, PolicyRules, Tenant
 from voicefile.auth.tenants.change_tenant import tenant_of
 from voicefile.auth.tenants.open_tenant import tenant_ids
-from voicefile.crypto.primitives import sha256
+from voicefile.auth.tenants.retention_rules import retention_digest
 from voicefile.deeds.deed import Action, Actor, Deed
 from voicefile.docstore.port import Document, VersionConflict
 
 log = structlog.get_logger(__name__)
 
 PAGE_DOCUMENTS = 100
-_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-_Retention = tuple[dict[str, int] | None, dict[str, int] | None]
 
 
 async def apply_retention(ports: Ports) -> int:
@@ -46,7 +44,7 @@ async def apply_retention(ports: Ports) -> int:
 async def _applied(tenant_id: str, *, ports: Ports) -> int:
     stored = await tenant_of(tenant_id, ports=ports)
     reseller = await ports.rules_of_reseller(stored)
-    digest, applied = _digest(stored.record, reseller), stored.record.applied
+    digest, applied = retention_digest(stored.record, reseller), stored.record.applied
     records, now_s = ports.tenants.of(tenant_id), int(ports.now_s())
     if applied is None or applied.digest != digest:
         applied = Applied(digest, now_s)
@@ -101,19 +99,3 @@ async def _with_dates(document: Document, policy_of: PolicyOf, *, ports: Ports) 
                 continue
             return True
     return False
-
-
-def _digest(tenant: Tenant, reseller: PolicyRules) -> bytes:
-    departments = {
-        name: (
-            _retention(department.rules),
-            {each: _retention(rules) for each, rules in department.projects.items()},
-        )
-        for name, department in tenant.departments.items()
-    }
-    rules = (_retention(reseller), _retention(tenant.rules), departments)
-    return sha256(_ENCODER.encode(rules))
-
-
-def _retention(rules: PolicyRules) -> _Retention:
-    return rules.retention_days, rules.retention_days_min

@@ -9,6 +9,7 @@ from voicefile.auth.ports import Ports
 from voicefile.auth.records import Stored
 from voicefile.auth.store import Tenant
 from voicefile.auth.tenants.publish_tenant import as_published
+from voicefile.auth.tenants.retention_rules import retention_digest
 from voicefile.deeds.deed import Deed
 from voicefile.docstore.port import VersionConflict
 
@@ -24,6 +25,8 @@ async def change_tenant(
         stored = await tenant_of(tenant_id, ports=ports)
         changed = replace(await change(stored.record), version=stored.record.version + 1)
         reseller = await ports.rules_of_reseller(stored)
+        if retention_digest(changed, reseller) != retention_digest(stored.record, reseller):
+            changed = replace(changed, applied=None)
         fact = await as_published(tenant_id, changed, reseller=reseller, custody=ports.custody)
         try:
             return await ports.deeds.write(

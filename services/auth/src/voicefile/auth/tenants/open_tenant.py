@@ -14,6 +14,7 @@ from voicefile.auth.records import Stored
 from voicefile.auth.store import (
     DEPLOYMENT,
     TENANTS,
+    Applied,
     Deployment,
     Period,
     PolicyRules,
@@ -22,6 +23,7 @@ from voicefile.auth.store import (
 )
 from voicefile.auth.tenants.change_tenant import change_tenant
 from voicefile.auth.tenants.publish_tenant import as_published
+from voicefile.auth.tenants.retention_rules import retention_digest
 from voicefile.crypto.keyring import (
     KeyNamespace,
     create_namespace,
@@ -135,6 +137,9 @@ async def open_tenant(new: NewTenant, *, by: Actor, ports: Ports) -> str:
 
 async def _insert_tenant(tenant_id: str, tenant: Tenant, *, by: Actor, ports: Ports) -> None:
     reseller = await _reseller_rules(tenant.reseller, ports=ports)
+    # Nothing is filed yet, and whatever will be follows these rules from the start.
+    applied = Applied(retention_digest(tenant, reseller), int(ports.now_s()), done=True)
+    tenant = replace(tenant, applied=applied)
     ports.custody.expect(tenant_id, tenant.keys)
     try:
         fact = await as_published(tenant_id, tenant, reseller=reseller, custody=ports.custody)
@@ -229,11 +234,11 @@ async def change_reseller(reseller_id: str, rules: PolicyRules, *, by: Actor, po
         deed = Deed(
             actor=by, action=Action.ACTION_TENANT_CHANGED, tenant=tenant_id, object_id=tenant_id
         )
-        await change_tenant(tenant_id, _unchanged, deed=deed, ports=ports)
+        await change_tenant(tenant_id, _ruled_otherwise, deed=deed, ports=ports)
 
 
-async def _unchanged(tenant: Tenant) -> Tenant:
-    return tenant
+async def _ruled_otherwise(tenant: Tenant) -> Tenant:
+    return replace(tenant, applied=None)
 
 
 async def tenant_ids(ports: Ports, *, reseller: str | None = None) -> AsyncIterator[str]:
