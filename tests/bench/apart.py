@@ -49,8 +49,7 @@ CODE_S = 31
 """Until staff's next one-time code: whoever was let in and then turned away has used up theirs."""
 SEQUENCED_S_MAX = 120.0
 SETTINGS = {"VOICEFILE_AUTH_EXPIRE_EVERY_S": "3600"}
-"""All that a new company has is gone through twice, minutes after it was opened. The stand-in for
-MongoDB sorts all of it for each page, and a company here has a hundred thousand by then."""
+"""The stand-in for MongoDB sorts all that has a date to answer with the first of them."""
 
 
 @dataclass
