@@ -307,7 +307,7 @@ READS: list[Callable[[sqlite3.Connection, Table], object]] = [
         for read in (
             lambda db, table, index, tenant: table.find(db, index, "v", tenant, "a", 10),
             lambda db, table, index, tenant: table.ranged(db, index, 5, tenant, 10),
-            lambda db, table, index, tenant: table.due(db, index, 5, tenant, 10),
+            lambda db, table, index, tenant: table.due(db, index, 5, -3, tenant, 10),
             lambda db, table, index, tenant: table.newest(db, index, tenant),
         )
     ),

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TypeGuard
 
-from voicefile.docstore.port import VALUES_MAX, Value
+from voicefile.docstore.port import INT_MAX, INT_MIN, VALUES_MAX, Value
 
 Indexed = str | bytes | int
 
-INT_MIN = -(2**63)
-INT_MAX = 2**63 - 1
 _NOTHING: frozenset[Indexed] = frozenset()
 
 

@@ -18,6 +18,7 @@ from voicefile.docstore.mongo_schema import prepare_database
 from voicefile.docstore.mongo_table import MongoTable
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
+    INT_MIN,
     Collection,
     Document,
     Replaced,
@@ -158,10 +159,11 @@ class MongoDocStore:
         index: str,
         until: int,
         *,
+        start: int = INT_MIN,
         tenant: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
-        question = ask.to_number(collection, index, until, tenant=tenant)
+        question = ask.in_numbers(collection, index, start, until, tenant=tenant)
         return await self._answers(collection, question, limit)
 
     async def newest(

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voicefile.docstore.indexing import INT_MAX, INT_MIN, Indexed
-from voicefile.docstore.port import Collection
+from voicefile.docstore.indexing import Indexed
+from voicefile.docstore.port import INT_MAX, INT_MIN, Collection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _UP, _DOWN = 1, -1
@@ -86,14 +86,17 @@ def from_number(collection: Collection, index: str, start: int, *, tenant: str |
     return Question(_of(tenant, {path: {"$gte": int(start)}}), [(path, _UP), ("_id", _UP)])
 
 
-def to_number(collection: Collection, index: str, until: int, *, tenant: str | None) -> Question:
+def in_numbers(
+    collection: Collection, index: str, start: int, until: int, *, tenant: str | None
+) -> Question:
     path = _path(collection, index)
-    return Question(_of(tenant, {path: _until(until)}), [(path, _UP), ("_id", _UP)])
+    return Question(_of(tenant, {path: _between(start, until)}), [(path, _UP), ("_id", _UP)])
 
 
 def largest_number(collection: Collection, index: str, *, tenant: str | None) -> Question:
     path = _path(collection, index)
-    return Question(_of(tenant, {path: _until(INT_MAX)}), [(path, _DOWN), ("_id", _DOWN)])
+    numbers = _between(INT_MIN, INT_MAX)
+    return Question(_of(tenant, {path: numbers}), [(path, _DOWN), ("_id", _DOWN)])
 
 
 def written_otherwise(shape: str) -> list[dict[str, Any]]:
@@ -111,9 +114,9 @@ def everything(*, tenant: str | None, after: str) -> Question:
     return Question(_of(tenant, query), [("_id", _UP)])
 
 
-def _until(number: int) -> dict[str, int]:
-    # From the smallest there is: without it a server may begin where there are no numbers at all.
-    return {"$gte": INT_MIN, "$lte": int(number)}
+def _between(start: int, until: int) -> dict[str, int]:
+    # Never without a start: a server may begin where there are no numbers at all.
+    return {"$gte": int(start), "$lte": int(until)}
 
 
 def _of(tenant: str | None, query: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ Value = object
 MARK_S: Final = 8 * 24 * 3_600
 """A mark is known for this long at least, if the clock goes right; what is deleted, as long as a
 mark from before is known. A week between two dumps, and a day."""
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**63 - 1
+"""A stored number is within these."""
 VALUES_MAX: Final = 100
 """Values that one question may name."""
 
@@ -206,10 +209,15 @@ class DocStore(Protocol):
         index: str,
         until: int,
         *,
+        start: int = INT_MIN,
         tenant: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
-        """Documents whose indexed number is at most `until`, smallest first: what has expired."""
+        """Documents whose indexed number is at most `until`, smallest first: what has expired.
+
+        From `start` on, for who has seen those before; what is beyond `until` is never read. A
+        document of several numbers may be among them though none of them is between.
+        """
 
     async def newest(
         self, collection: Collection, index: str, *, tenant: str | None = None

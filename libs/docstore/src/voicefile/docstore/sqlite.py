@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from voicefile.docstore.indexing import wanted_values
 from voicefile.docstore.pending import LEFTOVERS
-from voicefile.docstore.port import Collection, Document, Replaced, StoreBroken
+from voicefile.docstore.port import INT_MIN, Collection, Document, Replaced, StoreBroken
 from voicefile.docstore.sqlite_changes import Changes, changed_ids
 from voicefile.docstore.sqlite_schema import (
     connect_reader,
@@ -161,11 +161,12 @@ class SqliteDocStore:
         index: str,
         until: int,
         *,
+        start: int = INT_MIN,
         tenant: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
         table = self._table(collection)
-        return await self._read(lambda db: table.due(db, index, until, tenant, limit))
+        return await self._read(lambda db: table.due(db, index, until, start, tenant, limit))
 
     async def newest(
         self, collection: Collection, index: str, *, tenant: str | None = None

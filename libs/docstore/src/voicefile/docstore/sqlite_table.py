@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from voicefile.docstore.indexing import INT_MAX, Indexed, indexed_values
+from voicefile.docstore.indexing import Indexed, indexed_values
 from voicefile.docstore.packing import (
     Prepared,
     packed_events,
@@ -23,6 +23,7 @@ from voicefile.docstore.packing import (
 )
 from voicefile.docstore.pending import without
 from voicefile.docstore.port import (
+    INT_MAX,
     Collection,
     Document,
     DocumentExists,
@@ -241,10 +242,16 @@ class Table:
         return self._through(db, index, tenant, where, (start, INT_MAX), limit)
 
     def due(
-        self, db: sqlite3.Connection, index: str, until: int, tenant: str | None, limit: int
+        self,
+        db: sqlite3.Connection,
+        index: str,
+        until: int,
+        start: int,
+        tenant: str | None,
+        limit: int,
     ) -> list[Document]:
-        where = "e.value <= ? ORDER BY e.value, e.id"
-        return self._through(db, index, tenant, where, (until,), limit)
+        where = "e.value BETWEEN ? AND ? ORDER BY e.value, e.id"
+        return self._through(db, index, tenant, where, (start, until), limit)
 
     def newest(self, db: sqlite3.Connection, index: str, tenant: str | None) -> Document | None:
         where = "e.value <= ? ORDER BY e.value DESC"

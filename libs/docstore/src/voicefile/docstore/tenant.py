@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from voicefile.docstore.port import Collection, DocStore, Document, ForeignTenant, Replaced
+from voicefile.docstore.port import (
+    INT_MIN,
+    Collection,
+    DocStore,
+    Document,
+    ForeignTenant,
+    Replaced,
+)
 
 
 class TenantCollection:
@@ -71,9 +78,11 @@ class TenantCollection:
     async def newest(self, index: str) -> Document | None:
         return await self._store.newest(self._collection, index, tenant=self._tenant)
 
-    async def due(self, index: str, until: int, *, limit: int = 100) -> list[Document]:
+    async def due(
+        self, index: str, until: int, *, start: int = INT_MIN, limit: int = 100
+    ) -> list[Document]:
         return await self._store.due(
-            self._collection, index, until, tenant=self._tenant, limit=limit
+            self._collection, index, until, start=start, tenant=self._tenant, limit=limit
         )
 
     def _own(self, document: Document) -> Document:

@@ -30,10 +30,8 @@ async def expire(ports: Ports) -> int:
     """One round; answers how many recordings were erased."""
     today = day_of(int(ports.now_s() * 1000))
     done = stuck = day = 0
-    while found := await ports.store.ranged(ACCESS, "due", day, limit=1):
+    while found := await ports.store.due(ACCESS, "due", due_day(today), start=day, limit=1):
         day = _due_day_of(found[0])
-        if day > due_day(today):
-            break
         erased, failed = await _expired(day, today, ports=ports)
         done, stuck, day = done + erased, stuck + failed, day + 1
     erasures_stuck().set(stuck)
