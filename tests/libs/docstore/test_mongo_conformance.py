@@ -6,11 +6,8 @@ import pytest
 from tests.libs.docstore.mongo_places import Place, shared_place
 
 from voicefile.docstore.changes_conformance import DocStoreChangesConformance
-from voicefile.docstore.conformance import (
-    COLLECTIONS,
-    DocStoreConformance,
-    DocStoreIndexConformance,
-)
+from voicefile.docstore.conformance import COLLECTIONS, DocStoreConformance
+from voicefile.docstore.index_conformance import DocStoreIndexConformance
 from voicefile.docstore.mongo import MongoDocStore
 from voicefile.docstore.outbox_conformance import (
     DocStoreCrashConformance,

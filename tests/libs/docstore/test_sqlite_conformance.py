@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 
 from voicefile.docstore.changes_conformance import DocStoreChangesConformance
-from voicefile.docstore.conformance import (
-    COLLECTIONS,
-    DocStoreConformance,
-    DocStoreIndexConformance,
-)
+from voicefile.docstore.conformance import COLLECTIONS, DocStoreConformance
+from voicefile.docstore.index_conformance import DocStoreIndexConformance
 from voicefile.docstore.outbox_conformance import (
     DocStoreCrashConformance,
     DocStoreOutboxConformance,
