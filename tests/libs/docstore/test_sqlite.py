@@ -13,6 +13,8 @@ import pytest
 
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
+    INT_MAX,
+    INT_MIN,
     MARK_S,
     Collection,
     Document,
@@ -306,8 +308,8 @@ READS: list[Callable[[sqlite3.Connection, Table], object]] = [
         for tenant in (None, "t")
         for read in (
             lambda db, table, index, tenant: table.find(db, index, "v", tenant, "a", 10),
-            lambda db, table, index, tenant: table.ranged(db, index, 5, tenant, 10),
-            lambda db, table, index, tenant: table.due(db, index, 5, -3, tenant, 10),
+            lambda db, table, index, tenant: table.between(db, index, 5, INT_MAX, tenant, 10),
+            lambda db, table, index, tenant: table.between(db, index, INT_MIN, 5, tenant, 10),
             lambda db, table, index, tenant: table.newest(db, index, tenant),
         )
     ),

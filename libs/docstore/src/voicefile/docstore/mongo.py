@@ -18,6 +18,7 @@ from voicefile.docstore.mongo_schema import prepare_database
 from voicefile.docstore.mongo_table import MongoTable
 from voicefile.docstore.pending import LEFTOVERS
 from voicefile.docstore.port import (
+    INT_MAX,
     INT_MIN,
     Collection,
     Document,
@@ -182,8 +183,7 @@ class MongoDocStore:
         tenant: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
-        question = ask.from_number(collection, index, start, tenant=tenant)
-        return await self._answers(collection, question, limit)
+        return await self.due(collection, index, INT_MAX, start=start, tenant=tenant, limit=limit)
 
     async def scan(
         self,

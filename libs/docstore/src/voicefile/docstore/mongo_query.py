@@ -80,12 +80,6 @@ def any_of(
     return Question(_of(tenant, query), [("_id", _UP)])
 
 
-def from_number(collection: Collection, index: str, start: int, *, tenant: str | None) -> Question:
-    # The server compares numbers with numbers only: texts and bytes are never met.
-    path = _path(collection, index)
-    return Question(_of(tenant, {path: {"$gte": int(start)}}), [(path, _UP), ("_id", _UP)])
-
-
 def in_numbers(
     collection: Collection, index: str, start: int, until: int, *, tenant: str | None
 ) -> Question:

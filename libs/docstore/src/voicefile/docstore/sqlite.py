@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from voicefile.docstore.indexing import wanted_values
 from voicefile.docstore.pending import LEFTOVERS
-from voicefile.docstore.port import INT_MIN, Collection, Document, Replaced, StoreBroken
+from voicefile.docstore.port import INT_MAX, INT_MIN, Collection, Document, Replaced, StoreBroken
 from voicefile.docstore.sqlite_changes import Changes, changed_ids
 from voicefile.docstore.sqlite_schema import (
     connect_reader,
@@ -166,7 +166,7 @@ class SqliteDocStore:
         limit: int = 100,
     ) -> list[Document]:
         table = self._table(collection)
-        return await self._read(lambda db: table.due(db, index, until, start, tenant, limit))
+        return await self._read(lambda db: table.between(db, index, start, until, tenant, limit))
 
     async def newest(
         self, collection: Collection, index: str, *, tenant: str | None = None
@@ -183,8 +183,7 @@ class SqliteDocStore:
         tenant: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
-        table = self._table(collection)
-        return await self._read(lambda db: table.ranged(db, index, start, tenant, limit))
+        return await self.due(collection, index, INT_MAX, start=start, tenant=tenant, limit=limit)
 
     async def scan(
         self,

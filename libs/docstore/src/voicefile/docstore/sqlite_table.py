@@ -234,22 +234,16 @@ class Table:
         source = _ANY.replace("OWN", own).replace("PLACES", places_of(len(values)))
         return self._select(db, self.sql(source, index), (*key, *values, max(limit, 0)))
 
-    def ranged(
-        self, db: sqlite3.Connection, index: str, start: int, tenant: str | None, limit: int
-    ) -> list[Document]:
-        # The upper bound keeps to numbers: SQLite sorts text and bytes behind every number.
-        where = "e.value BETWEEN ? AND ? ORDER BY e.value, e.id"
-        return self._through(db, index, tenant, where, (start, INT_MAX), limit)
-
-    def due(
+    def between(
         self,
         db: sqlite3.Connection,
         index: str,
-        until: int,
         start: int,
+        until: int,
         tenant: str | None,
         limit: int,
     ) -> list[Document]:
+        # The upper bound keeps to numbers: SQLite sorts text and bytes behind every number.
         where = "e.value BETWEEN ? AND ? ORDER BY e.value, e.id"
         return self._through(db, index, tenant, where, (start, until), limit)
 
