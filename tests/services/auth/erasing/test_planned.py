@@ -201,6 +201,16 @@ async def test_a_resellers_rules_changed_back_reach_what_was_filed_between(vault
     assert await dates(vault, partner.tenant) == {said["recording_id"]: "2027-01-25"}
 
 
+async def test_a_resellers_other_rules_have_nothing_gone_through(vault):
+    reseller = await open_reseller("r", PolicyRules(), by=Actor.service(), ports=vault.ports)
+    partner = await vault.partner(await vault.tenant(reseller=reseller))
+    await vault.issued(partner)
+    changed = PolicyRules(pin_digits=9)
+    await change_reseller(reseller, changed, by=Actor.service(), ports=vault.ports)
+    assert await applied(vault) == 0
+    assert not await vault.deeds("RETENTION_APPLIED")
+
+
 async def test_what_was_filed_meanwhile_under_the_older_rules_is_reached_as_well(vault):
     partner = await vault.partner(await vault.tenant())
     early = await vault.issued(partner)

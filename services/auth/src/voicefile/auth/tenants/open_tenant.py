@@ -23,7 +23,7 @@ from voicefile.auth.store import (
 )
 from voicefile.auth.tenants.change_tenant import change_tenant
 from voicefile.auth.tenants.publish_tenant import as_published
-from voicefile.auth.tenants.retention_rules import retention_digest
+from voicefile.auth.tenants.retention_rules import retention_digest, retention_of
 from voicefile.crypto.keyring import (
     KeyNamespace,
     create_namespace,
@@ -229,12 +229,19 @@ async def change_reseller(reseller_id: str, rules: PolicyRules, *, by: Actor, po
     changed = replace(stored.record, rules=rules)
     deed = Deed(actor=by, action=Action.ACTION_TENANT_CHANGED, object_id=reseller_id)
     await ports.deeds.write(deed, lambda event: records.replace(stored, changed, pending=(event,)))
-    # Auth itself reads the reseller's rules live; the rest of this tells ingest.
+    same = retention_of(rules) == retention_of(stored.record.rules)
+    change = _unchanged if same else _ruled_otherwise
+    # Auth itself reads the reseller's rules live; the rest of this tells ingest, and has what is
+    # kept gone through.
     async for tenant_id in tenant_ids(ports, reseller=reseller_id):
         deed = Deed(
             actor=by, action=Action.ACTION_TENANT_CHANGED, tenant=tenant_id, object_id=tenant_id
         )
-        await change_tenant(tenant_id, _ruled_otherwise, deed=deed, ports=ports)
+        await change_tenant(tenant_id, change, deed=deed, ports=ports)
+
+
+async def _unchanged(tenant: Tenant) -> Tenant:
+    return tenant
 
 
 async def _ruled_otherwise(tenant: Tenant) -> Tenant:

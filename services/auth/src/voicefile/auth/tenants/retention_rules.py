@@ -6,21 +6,23 @@ from voicefile.auth.store import PolicyRules, Tenant
 from voicefile.crypto.primitives import sha256
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-_Retention = tuple[dict[str, int] | None, dict[str, int] | None]
+Retention = tuple[dict[str, int] | None, dict[str, int] | None]
+"""Days by class: kept for, and at least."""
 
 
 def retention_digest(tenant: Tenant, reseller: PolicyRules) -> bytes:
     """Of all that say how long something is kept, the reseller's among them."""
     departments = {
         name: (
-            _retention(department.rules),
-            {each: _retention(rules) for each, rules in department.projects.items()},
+            retention_of(department.rules),
+            {each: retention_of(rules) for each, rules in department.projects.items()},
         )
         for name, department in tenant.departments.items()
     }
-    rules = (_retention(reseller), _retention(tenant.rules), departments)
+    rules = (retention_of(reseller), retention_of(tenant.rules), departments)
     return sha256(_ENCODER.encode(rules))
 
 
-def _retention(rules: PolicyRules) -> _Retention:
+def retention_of(rules: PolicyRules) -> Retention:
+    """What rules say of how long something is kept."""
     return rules.retention_days, rules.retention_days_min
